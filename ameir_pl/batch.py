@@ -1,0 +1,65 @@
+"""Batch: the tensors of B rows, the only thing a model is fed."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def _none(*shape: int, dtype: torch.dtype = torch.int64) -> Any:
+    return field(default_factory=lambda: torch.zeros(shape, dtype=dtype))
+
+
+@dataclass(slots=True)
+class Batch:
+    """B rows. What a dataset does not have is an empty tensor, never None.
+
+    Args:
+        fields: (B, S) ids of the non-sequential fields, one column a slot (see :class:`~ameir_pl.schema.Field`).
+        behaviors: (B, T, S_a) ids of the behaviors in time order, latest last; padding follows them.
+        mask: (B, T) bool, True where a behavior is; the True values are a prefix of every row.
+        dense: (B, D) float in [-1, 1].
+        label: (B,) float, 0 or 1; zeros for retrieval.
+        positives: (B, P) item ids to be ranked high, ``PAD`` where a row has fewer.
+        negatives: (B, Q) item ids to be ranked low.
+        shared_negatives: (Q',) item ids that serve every row; not sliced with the rows.
+        seen: (B, L) the items a row's user touched, left out of the full ranking; ``PAD`` filled.
+        paths: the children this batch trains, set by the ``UniformSampling`` callback; else empty.
+    """
+
+    fields: Tensor = _none(0, 0)
+    behaviors: Tensor = _none(0, 0, 0)
+    mask: Tensor = _none(0, 0, dtype=torch.bool)
+    dense: Tensor = _none(0, 0, dtype=torch.float32)
+    label: Tensor = _none(0, dtype=torch.float32)
+    positives: Tensor = _none(0, 0)
+    negatives: Tensor = _none(0, 0)
+    shared_negatives: Tensor = _none(0)
+    seen: Tensor = _none(0, 0)
+    paths: tuple[Any, ...] = ()
+
+    def __len__(self) -> int:
+        return self.label.shape[0]
+
+    def _map(self, change: Any, rows_only: bool = False) -> Batch:
+        tensors = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "paths"}
+        kept = {"shared_negatives"} if rows_only else set()
+        # A field the dataset lacks may have no rows at all: it stays as it is.
+        return Batch(**{name: value if name in kept or value.shape[0] == 0 else change(value)
+                        for name, value in tensors.items()}, paths=self.paths)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Return the batch on ``device``."""
+        return self._map(lambda t: t.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory (called by the loader)."""
+        return self._map(lambda t: t.pin_memory())
+
+    def __getitem__(self, rows: slice | Tensor) -> Batch:
+        """Return the given rows; what all rows share stays whole."""
+        return self._map(lambda t: t[rows], rows_only=True)

@@ -1,0 +1,75 @@
+"""Progress of anything that takes a while: a Rich bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def console() -> Console:
+    """Return a console on standard error, so that standard output keeps to results."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+class Meter:
+    """Shows how far a task of ``total`` steps is, its rate and the time left.
+
+    Used as a context manager; call :meth:`advance` for each step done. ``note`` is shown beside the rate.
+    """
+
+    def __init__(self, description: str, total: int, unit: str = "it") -> None:
+        self.description, self.total, self.unit = description, total, unit
+        self.done, self.note = 0, ""
+        self._console = console()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Meter:
+        self._start = self._last = time.monotonic()
+        if self._console.is_terminal:
+            self._bar = Progress(TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+                                 TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
+                                 console=self._console, transient=True)
+            self._task = self._bar.add_task(self.description, total=self.total, rate="")
+            self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if exception[0] is None:
+            seconds = time.monotonic() - self._start
+            self._console.print(f"{self.description}: {self.done} {self.unit} in {seconds:.1f} s{self._note()}")
+
+    def _note(self) -> str:
+        return f", {self.note}" if self.note else ""
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Count ``steps`` more as done."""
+        self.done += steps
+        self.note = note or self.note
+        now = time.monotonic()
+        rate = self.done / max(now - self._start, 1e-9)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, rate=f"{rate:.1f} {self.unit}/s{self._note()}")
+        elif now - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = now
+            left = (self.total - self.done) / rate
+            self._console.print(f"{self.description}: {self.done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, "
+                                f"{left:.0f} s left{self._note()}")
+
+
+def track(items: Iterable[T], description: str, total: int, unit: str = "it") -> Iterator[T]:
+    """Iterate over ``items`` while showing the progress."""
+    with Meter(description, total, unit) as meter:
+        for item in items:
+            yield item
+            meter.advance()

@@ -1,0 +1,129 @@
+"""Schema: the fields of a dataset, their groups, vocabularies and shared embeddings; JSON beside the data.
+
+Symbols used throughout the package: B batch, T sequence length, N non-sequential fields, N_a fields of one
+behavior element, K embedding size, S slots (columns of ids), D dense fields.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ameir_pl.errors import AmeirError
+
+PAD = 0
+"""Id of padding in every vocabulary; its embedding is zero."""
+OOV = 1
+"""Id of every value that the training rows never showed."""
+
+Group = Literal["user", "context", "target"]
+Task = Literal["ctr", "retrieval"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One categorical field.
+
+    Args:
+        name: what it is called in architectures and files.
+        vocabulary: fields with the same vocabulary share ids and embeddings.
+        group: ``user``, ``context`` or ``target``; a behavior field has no group of its own.
+        width: slots in the encoded columns. 1 is univalent; above 1 the field is multivalent, its embedding
+            is the sum over its ids, and unused slots hold ``PAD``.
+    """
+
+    name: str
+    vocabulary: str
+    group: Group = "user"
+    width: int = 1
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Everything a model must know of a dataset.
+
+    Args:
+        dataset: its registered name.
+        task: ``ctr`` (a label a row) or ``retrieval`` (a next item a row).
+        fields: the N non-sequential fields, in column order.
+        behaviors: the N_a fields of one behavior element, in column order (``group`` is not used).
+        dense: names of the D dense fields.
+        vocabularies: size of each vocabulary, ``PAD`` and ``OOV`` included.
+        max_len: T, the most behaviors kept; 0 where there are none.
+        item: the vocabulary that is ranked, for retrieval.
+    """
+
+    dataset: str
+    task: Task
+    fields: tuple[Field, ...] = ()
+    behaviors: tuple[Field, ...] = ()
+    dense: tuple[str, ...] = ()
+    vocabularies: dict[str, int] = field(default_factory=dict)
+    max_len: int = 0
+    item: str = ""
+
+    def __post_init__(self) -> None:
+        names = [f.name for f in self.fields]
+        if len(set(names)) != len(names):
+            raise AmeirError(f"Schema of {self.dataset}: a field name occurs twice in {names}.")
+        for f in (*self.fields, *self.behaviors):
+            if f.vocabulary not in self.vocabularies:
+                raise AmeirError(f"Schema of {self.dataset}: field '{f.name}' uses the vocabulary "
+                                 f"'{f.vocabulary}', which has no size.")
+            if f.width < 1:
+                raise AmeirError(f"Schema of {self.dataset}: field '{f.name}' has width {f.width}, below 1.")
+        if bool(self.behaviors) != (self.max_len > 0):
+            raise AmeirError(f"Schema of {self.dataset}: {len(self.behaviors)} behavior fields but "
+                             f"max_len={self.max_len}.")
+        if self.task == "retrieval" and self.item not in self.vocabularies:
+            raise AmeirError(f"Schema of {self.dataset}: retrieval needs `item`, the vocabulary to rank; "
+                             f"found '{self.item}'.")
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """Names of the N non-sequential fields."""
+        return tuple(f.name for f in self.fields)
+
+    @property
+    def target_of(self) -> tuple[int | None, ...]:
+        """For each behavior field, the index of the target field that means the same thing, else None."""
+        by_vocabulary = {f.vocabulary: i for i, f in enumerate(self.fields) if f.group == "target"}
+        return tuple(by_vocabulary.get(f.vocabulary) for f in self.behaviors)
+
+    @property
+    def has_target(self) -> bool:
+        """Whether a behavior can be compared with the target, so that target attention means something."""
+        return any(i is not None for i in self.target_of)
+
+    @property
+    def slots(self) -> int:
+        """Columns of ids of the non-sequential fields: the sum of their widths."""
+        return sum(f.width for f in self.fields)
+
+    @property
+    def behavior_slots(self) -> int:
+        """Columns of ids of one behavior element: the sum of its fields' widths."""
+        return sum(f.width for f in self.behaviors)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as written to ``schema.json``."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], source: str = "schema") -> Schema:
+        """Read what :meth:`to_dict` gave; raises ``AmeirError`` naming ``source`` when it does not fit."""
+        try:
+            plain = dict(values)
+            for key in ("fields", "behaviors"):
+                plain[key] = tuple(Field(**f) for f in plain.get(key, ()))
+            plain["dense"] = tuple(plain.get("dense", ()))
+            return cls(**plain)
+        except (TypeError, AttributeError) as error:
+            raise AmeirError(f"{source} is not a schema: {error}.") from error
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that change with any part of the schema."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
