@@ -132,7 +132,7 @@ def _flow(entry: Any) -> str:
     if isinstance(entry, dict):
         return "{" + ", ".join(f"{k}: {v}" for k, v in entry.items()) + "}"
     # JSON strings are YAML strings: a field called `on` or `1` stays a string.
-    return "[" + ", ".join(json.dumps(v) if not v.isidentifier() or v in ("on", "off", "yes", "no", "y", "n", "true",
+    return "[" + ", ".join(json.dumps(v) if not v.isidentifier() or v.lower() in ("on", "off", "yes", "no", "y", "n", "true",
                            "false", "null") else v for v in entry) + "]" if isinstance(entry, list) else str(entry)
 
 

@@ -1,0 +1,175 @@
+"""Fair rounds: which children one update of the supernet trains (FairNAS, Chu et al. 2019; paper, Sec. 2.3).
+
+One update is one round of m paths whose gradients add up. What a round holds is a pure function of the seed and the
+step, so every rank and every resumed run draws the same; nothing is carried in state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import gcd
+from random import Random
+from typing import Protocol, TypeVar
+
+from ameir_pl.errors import AmeirError
+from ameir_pl.space.architecture import ZERO, Architecture, Block, Interaction
+from ameir_pl.space.space import BlockSpace, MlpSpace
+
+C = TypeVar("C")
+
+
+class Rounds(Protocol):
+    """Draws the paths of each update."""
+
+    def fair(self, step: int) -> tuple[Architecture, ...]:
+        """Return the m paths of update ``step`` under a fair scheme."""
+        ...
+
+    def single(self, step: int) -> tuple[Architecture, ...]:
+        """Return the one uniformly sampled path of update ``step`` (SPOS: fair in expectation)."""
+        ...
+
+
+def shuffled(items: Sequence[C], rng: Random) -> list[C]:
+    """Return the items in a random order."""
+    return rng.sample(list(items), len(items))
+
+
+def deck_period(choices: int, paths: int) -> int:
+    """Return the number of updates after which every choice came exactly equally often."""
+    return choices // gcd(choices, paths)
+
+
+@lru_cache(maxsize=256)
+def _deck(key: str, choices: tuple[str, ...], paths: int) -> tuple[tuple[str, ...], ...]:
+    """Return the cards of one whole deck, a tuple an update: within an update the counts differ by at most one, over
+    the deck they are equal."""
+    rng = Random(key)
+    whole, extras = divmod(paths, len(choices))
+    updates, rest = [], []
+    for _ in range(deck_period(len(choices), paths)):
+        cards, rest = rest[:extras], rest[extras:]
+        missing = extras - len(cards)
+        if missing:
+            # The new pile starts with cards this update does not have yet, so that none comes twice among its extras.
+            first = rng.sample([c for c in choices if c not in cards], missing)
+            rest = shuffled([c for c in choices if c not in first], rng)
+            cards = [*cards, *first]
+        updates.append(tuple(shuffled([*choices * whole, *cards], rng)))
+    return tuple(updates)
+
+
+def deal(key: str, choices: Sequence[str], paths: int, step: int) -> tuple[str, ...]:
+    """Return the choices dealt to the ``paths`` of update ``step``.
+
+    Counts within an update differ by at most one and are exactly even over each deck of ``deck_period`` updates.
+    """
+    deck, position = divmod(step, deck_period(len(choices), paths))
+    return _deck(f"{key}/{deck}", tuple(choices), paths)[position]
+
+
+@dataclass(frozen=True)
+class BlockRounds:
+    """Rounds of step 1: in every block each layer operation once; norms and activations dealt to the others than
+    zero (they mean nothing there)."""
+
+    space: BlockSpace
+    base: Architecture
+    seed: int
+
+    @property
+    def paths(self) -> int:
+        """m, the number of layer operations."""
+        return len(self.space.layers)
+
+    def fair(self, step: int) -> tuple[Architecture, ...]:
+        """Return the paths of one round."""
+        columns = []
+        for b in range(self.space.depth):
+            key = f"{self.seed}/block{b}"
+            layers = shuffled(self.space.layers, Random(f"{key}/layers/{step}"))
+            others = sum(layer != ZERO for layer in layers)
+            norms = iter(deal(f"{key}/norms", self.space.norms, others, step))
+            activations = iter(deal(f"{key}/activations", self.space.activations, others, step))
+            columns.append([Block(ZERO) if layer == ZERO else Block(layer, next(activations), next(norms))
+                            for layer in layers])
+        return tuple(replace(self.base, blocks=blocks) for blocks in zip(*columns, strict=True))
+
+    def single(self, step: int) -> tuple[Architecture, ...]:
+        """Return one path drawn uniformly."""
+        rng = Random(f"{self.seed}/blocks/{step}")
+        return (replace(self.base, blocks=self.space.sample(rng)),)
+
+
+@dataclass(frozen=True)
+class InteractionRounds:
+    """Rounds of step 2: one candidate a path, in permutations of all candidates that go on across updates."""
+
+    candidates: tuple[Interaction, ...]
+    base: Architecture
+    seed: int
+    most_paths: int = 128
+
+    @property
+    def paths(self) -> int:
+        """m, all candidates or ``most_paths``."""
+        return min(len(self.candidates), self.most_paths)
+
+    def _order(self, deck: int) -> list[Interaction]:
+        return shuffled(self.candidates, Random(f"{self.seed}/interactions/{deck}"))
+
+    def fair(self, step: int) -> tuple[Architecture, ...]:
+        """Return the paths of one round."""
+        first, size = step * self.paths, len(self.candidates)
+        decks = {d: self._order(d) for d in range(first // size, (first + self.paths - 1) // size + 1)}
+        return tuple(replace(self.base, interactions=(decks[i // size][i % size],))
+                     for i in range(first, first + self.paths))
+
+    def single(self, step: int) -> tuple[Architecture, ...]:
+        """Return one path drawn uniformly."""
+        rng = Random(f"{self.seed}/interaction/{step}")
+        return (replace(self.base, interactions=(rng.choice(self.candidates),)),)
+
+
+@dataclass(frozen=True)
+class MlpRounds:
+    """Rounds of step 3: each ratio of the first layer once, deeper ratios uniform among those allowed, activations
+    by deck."""
+
+    space: MlpSpace
+    base: Architecture
+    seed: int
+
+    @property
+    def paths(self) -> int:
+        """m, the number of ratios."""
+        return len(self.space.tenths)
+
+    def fair(self, step: int) -> tuple[Architecture, ...]:
+        """Return the paths of one round."""
+        rng = Random(f"{self.seed}/ratios/{step}")
+        stacks = [[t] for t in shuffled(self.space.tenths, rng)]
+        for _ in range(1, self.space.depth):
+            for stack in stacks:
+                stack.append(rng.choice([t for t in self.space.tenths if t <= stack[-1]]))
+        activations = zip(*(deal(f"{self.seed}/mlp{i}", self.space.activations, self.paths, step)
+                            for i in range(self.space.depth)), strict=True)
+        return tuple(replace(self.base, mlp=self.space.layers(stack, chosen))
+                     for stack, chosen in zip(stacks, activations, strict=True))
+
+    def single(self, step: int) -> tuple[Architecture, ...]:
+        """Return one path drawn uniformly."""
+        return (replace(self.base, mlp=self.space.sample(Random(f"{self.seed}/mlp/{step}"))),)
+
+
+FAIRNESS = ("split", "full", "uniform")
+"""split: the batch is split among the m paths; full: every path sees the whole batch; uniform: one path an update."""
+
+
+def draw(rounds: Rounds, fairness: str, step: int) -> tuple[Architecture, ...]:
+    """Return the paths of update ``step`` under the scheme ``fairness``."""
+    if fairness not in FAIRNESS:
+        raise AmeirError(f"fairness must be one of {', '.join(FAIRNESS)}, found '{fairness}'.")
+    return rounds.single(step) if fairness == "uniform" else rounds.fair(step)
