@@ -45,12 +45,10 @@ class Batch:
     def __len__(self) -> int:
         return self.label.shape[0]
 
-    def _map(self, change: Any, rows_only: bool = False) -> Batch:
+    def _map(self, change: Any, whole: tuple[str, ...] = ()) -> Batch:
         tensors = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "paths"}
-        kept = {"shared_negatives"} if rows_only else set()
-        # A field the dataset lacks may have no rows at all: it stays as it is.
-        return Batch(**{name: value if name in kept or value.shape[0] == 0 else change(value)
-                        for name, value in tensors.items()}, paths=self.paths)
+        return Batch(**{name: value if name in whole else change(value) for name, value in tensors.items()},
+                     paths=self.paths)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Return the batch on ``device``."""
@@ -58,8 +56,9 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory (called by the loader)."""
-        return self._map(lambda t: t.pin_memory())
+        return self._map(lambda t: t.pin_memory() if t.numel() else t)
 
     def __getitem__(self, rows: slice | Tensor) -> Batch:
         """Return the given rows; what all rows share stays whole."""
-        return self._map(lambda t: t[rows], rows_only=True)
+        # A field the dataset lacks may have no rows at all: it stays as it is.
+        return self._map(lambda t: t[rows] if t.shape[0] else t, whole=("shared_negatives",))

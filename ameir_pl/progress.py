@@ -35,9 +35,9 @@ class Meter:
     def __enter__(self) -> Meter:
         self._start = self._last = time.monotonic()
         if self._console.is_terminal:
-            self._bar = Progress(TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-                                 TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
-                                 console=self._console, transient=True)
+            self._bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(bar_width=24),
+                                 MofNCompleteColumn(), TextColumn("{task.fields[rate]}", markup=False),
+                                 TimeElapsedColumn(), TimeRemainingColumn(), console=self._console, transient=True)
             self._task = self._bar.add_task(self.description, total=self.total, rate="")
             self._bar.start()
         return self
@@ -47,7 +47,11 @@ class Meter:
             self._bar.stop()
         if exception[0] is None:
             seconds = time.monotonic() - self._start
-            self._console.print(f"{self.description}: {self.done} {self.unit} in {seconds:.1f} s{self._note()}")
+            self._print(f"{self.description}: {self.done} {self.unit} in {seconds:.1f} s{self._note()}")
+
+    def _print(self, line: str) -> None:
+        # The words are the caller's: a bracket in them is a bracket, not Rich's markup.
+        self._console.print(line, markup=False, emoji=False)
 
     def _note(self) -> str:
         return f", {self.note}" if self.note else ""
@@ -62,9 +66,9 @@ class Meter:
             self._bar.update(self._task, completed=self.done, rate=f"{rate:.1f} {self.unit}/s{self._note()}")
         elif now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            left = (self.total - self.done) / rate
-            self._console.print(f"{self.description}: {self.done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, "
-                                f"{left:.0f} s left{self._note()}")
+            left = f"{(self.total - self.done) / rate:.0f}" if rate else "?"
+            self._print(f"{self.description}: {self.done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, "
+                        f"{left} s left{self._note()}")
 
 
 def track(items: Iterable[T], description: str, total: int, unit: str = "it") -> Iterator[T]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from ameir_pl.errors import AmeirError
+from ameir_pl.errors import AmeirError, did_you_mean
 
 PAD = 0
 """Id of padding in every vocabulary; its embedding is zero."""
@@ -65,13 +65,23 @@ class Schema:
     item: str = ""
 
     def __post_init__(self) -> None:
-        names = [f.name for f in self.fields]
-        if len(set(names)) != len(names):
-            raise AmeirError(f"Schema of {self.dataset}: a field name occurs twice in {names}.")
+        if self.task not in get_args(Task):
+            raise AmeirError(f"Schema of {self.dataset}: unknown task '{self.task}'."
+                             f"{did_you_mean(str(self.task), get_args(Task))}")
+        for names in ([f.name for f in self.fields], [f.name for f in self.behaviors], list(self.dense)):
+            if len(set(names)) != len(names):
+                raise AmeirError(f"Schema of {self.dataset}: a field name occurs twice in {names}.")
+        for name, size in self.vocabularies.items():
+            if type(size) is not int or size <= OOV:
+                raise AmeirError(f"Schema of {self.dataset}: the vocabulary '{name}' must have a whole size of at "
+                                 f"least {OOV + 1} (padding and unknown values count), found {size!r}.")
         for f in (*self.fields, *self.behaviors):
             if f.vocabulary not in self.vocabularies:
                 raise AmeirError(f"Schema of {self.dataset}: field '{f.name}' uses the vocabulary "
                                  f"'{f.vocabulary}', which has no size.")
+            if f.group not in get_args(Group):
+                raise AmeirError(f"Schema of {self.dataset}: field '{f.name}' has the unknown group '{f.group}'."
+                                 f"{did_you_mean(str(f.group), get_args(Group))}")
             if f.width < 1:
                 raise AmeirError(f"Schema of {self.dataset}: field '{f.name}' has width {f.width}, below 1.")
         if bool(self.behaviors) != (self.max_len > 0):
@@ -118,9 +128,11 @@ class Schema:
             plain = dict(values)
             for key in ("fields", "behaviors"):
                 plain[key] = tuple(Field(**f) for f in plain.get(key, ()))
+            if isinstance(plain.get("dense"), str):
+                raise TypeError(f"dense must be a list of names, found {plain['dense']!r}")
             plain["dense"] = tuple(plain.get("dense", ()))
             return cls(**plain)
-        except (TypeError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError) as error:
             raise AmeirError(f"{source} is not a schema: {error}.") from error
 
     def fingerprint(self) -> str:

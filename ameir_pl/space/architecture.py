@@ -75,7 +75,7 @@ class Architecture:
         for key in values:
             if key not in known:
                 raise AmeirError(f"{source}: unknown key '{key}'.{did_you_mean(str(key), known)}")
-        parts = {key: values.get(key) or [] for key in known}
+        parts = {key: [] if values.get(key) is None else values[key] for key in known}
         for key, part in parts.items():
             if not isinstance(part, Sequence) or isinstance(part, str):
                 raise AmeirError(f"{source}: '{key}' must be a list, found {part!r}.")
@@ -128,12 +128,28 @@ def canonical_interactions(interactions: Iterable[Iterable[str]]) -> tuple[Inter
     return tuple(sorted({tuple(sorted(i)) for i in interactions}, key=lambda i: (len(i), i)))
 
 
+# Words that YAML 1.1 reads as booleans or null, in any case.
+_YAML_WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
+
+
+def _scalar(value: Any) -> str:
+    """Return a number or name as YAML that reads back as the same value: a field called `on` or `1` stays a string."""
+    text = str(value)
+    if not isinstance(value, str) or (text.isidentifier() and text.lower() not in _YAML_WORDS):
+        return text
+    return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in text) + '"'
+
+
 def _flow(entry: Any) -> str:
     if isinstance(entry, dict):
-        return "{" + ", ".join(f"{k}: {v}" for k, v in entry.items()) + "}"
-    # JSON strings are YAML strings: a field called `on` or `1` stays a string.
-    return "[" + ", ".join(json.dumps(v) if not v.isidentifier() or v.lower() in ("on", "off", "yes", "no", "y", "n", "true",
-                           "false", "null") else v for v in entry) + "]" if isinstance(entry, list) else str(entry)
+        return "{" + ", ".join(f"{k}: {_scalar(v)}" for k, v in entry.items()) + "}"
+    return "[" + ", ".join(map(_scalar, entry)) + "]" if isinstance(entry, list) else _scalar(entry)
+
+
+def _name(value: Any, key: str, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise AmeirError(f"{where}: {key} must be a name, found {value!r}.")
+    return value
 
 
 def _keys(entry: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
@@ -150,11 +166,11 @@ def _block(entry: Any, where: str) -> Block:
     if not isinstance(entry, Mapping):
         raise AmeirError(f"{where}: expected `zero` or {{layer, activation, norm}}, found {entry!r}.")
     _keys(entry, ("layer", "activation", "norm"), where)
-    return Block(**{key: str(value) for key, value in entry.items()})
+    return Block(**{key: _name(value, key, where) for key, value in entry.items()})
 
 
 def _interaction(entry: Any, where: str) -> Interaction:
-    if not isinstance(entry, list | tuple) or not all(isinstance(f, str) for f in entry):
+    if not isinstance(entry, list | tuple) or not all(isinstance(f, str) and f for f in entry):
         raise AmeirError(f"{where}: expected a list of field names, found {entry!r}.")
     if len(entry) < 2 or len(set(entry)) != len(entry):
         raise AmeirError(f"{where}: an interaction has two or more distinct fields, found {entry!r}.")
@@ -168,4 +184,4 @@ def _mlp_layer(entry: Any, where: str) -> MlpLayer:
     units = entry["units"]
     if not isinstance(units, int) or isinstance(units, bool) or units < 1:
         raise AmeirError(f"{where}: units must be a whole number of at least 1, found {units!r}.")
-    return MlpLayer(units, str(entry.get("activation", "relu")))
+    return MlpLayer(units, _name(entry.get("activation", "relu"), "activation", where))

@@ -1,0 +1,15 @@
+"""Models to compare with, one a file; a new file is found by itself."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from ameir_pl.baselines.base import BASELINES
+
+__all__ = ["BASELINES"]
+
+for _folder in ("ctr",):
+    _package = importlib.import_module(f"{__name__}.{_folder}")
+    for _module in pkgutil.iter_modules(_package.__path__):
+        importlib.import_module(f"{_package.__name__}.{_module.name}")

@@ -1,0 +1,35 @@
+"""ActivationCounts: audits every update of a supernet and fails when a fair scheme is not exactly fair."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+from ameir_pl.batch import Batch
+from ameir_pl.space.fairness import Tally, tallies
+from ameir_pl.tasks.supernet import SupernetTask
+
+
+class ActivationCounts(pl.Callback):
+    """Counts what each update activated; raises ``UnfairError`` at the first update that breaks fairness."""
+
+    def __init__(self) -> None:
+        self.tallies: list[Tally] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin counting for the rounds of this supernet."""
+        self.tallies = []
+        if isinstance(pl_module, SupernetTask):
+            self.tallies = tallies(pl_module.rounds, pl_module.fairness != "uniform")  # type: ignore[arg-type]
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
+                           batch_idx: int) -> None:
+        """Count one update."""
+        if isinstance(batch, Batch):
+            for tally in self.tallies:
+                tally.add(batch.paths)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return how often each choice of each decision was activated."""
+        return {t.name: {str(c): t.totals[c] for c in t.choices} for t in self.tallies}

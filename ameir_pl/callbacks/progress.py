@@ -1,0 +1,43 @@
+"""TrainingProgress: one meter for a whole fit, with rate, time left and the latest loss or fitness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+from ameir_pl.progress import Meter
+
+
+class TrainingProgress(pl.Callback):
+    """Shows the batches done of all epochs (a bar on a terminal, plain lines elsewhere)."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the meter."""
+        self._meter = None
+        if trainer.is_global_zero:
+            total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
+            self._meter = Meter(getattr(pl_module, "phase", "training"), total, "batches")
+            self._meter.__enter__()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
+                           batch_idx: int) -> None:
+        """Count a batch."""
+        if self._meter is not None:
+            self._meter.advance()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the latest fitness beside the rate."""
+        fitness = trainer.callback_metrics.get("fitness")
+        if getattr(self, "_meter", None) is not None and fitness is not None:
+            self._meter.note = f"fitness {float(fitness):.4f}"  # type: ignore[union-attr]
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the meter."""
+        if self._meter is not None:
+            self._meter.__exit__(None, None, None)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Close the meter without claiming the fit was done."""
+        if getattr(self, "_meter", None) is not None:
+            self._meter.__exit__(type(exception), exception, None)  # type: ignore[union-attr]

@@ -1,0 +1,1 @@
+"""The commands: Hydra and OmegaConf live here and nowhere else."""

@@ -1,0 +1,108 @@
+"""What every command shares: overrides in, one clear message and exit code 2 for a user's mistake."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ameir_pl.cli.compose import load_config
+from ameir_pl.cli.config import Config
+from ameir_pl.errors import AmeirError
+from ameir_pl.progress import console
+
+Body = Callable[[Config, DictConfig], Any]
+HELP = """usage: {name} [key=value ...] [group=option ...] [-m | --multirun] [--cfg job] [--help]
+
+{doc}
+
+The keys and their defaults (conf/{config}.yaml):
+"""
+
+
+def command(config_name: str) -> Callable[[Body], Callable[..., Any]]:
+    """Turn ``body(config, composed)`` into a command ``main(argv=None)`` on conf/``config_name``.yaml.
+
+    ``main`` returns what the body returns; called with ``argv=None`` (from a shell) a user's mistake ends the process
+    with code 2 and one message, elsewhere it raises ``AmeirError``.
+    """
+
+    def decorate(body: Body) -> Callable[..., Any]:
+        @functools.wraps(body)
+        def main(argv: Sequence[str] | None = None) -> Any:
+            arguments = list(sys.argv[1:] if argv is None else argv)
+            try:
+                return _run(body, config_name, arguments)
+            except AmeirError as error:
+                if argv is not None:
+                    raise
+                if any(a.lower() == "debug=true" for a in arguments):
+                    traceback.print_exc()
+                else:
+                    console().print(f"error: {error}", markup=False)
+                sys.exit(2)
+            except KeyboardInterrupt:
+                console().print("Stopped. What is finished is kept; the same command goes on from there.")
+                sys.exit(130)
+
+        return main
+
+    return decorate
+
+
+def _run(body: Body, config_name: str, arguments: list[str]) -> Any:
+    flags = [a for a in arguments if a.startswith("-")]
+    overrides = [a for a in arguments if not a.startswith("-")]
+    if {"--help", "-h"} & set(flags):
+        print(HELP.format(name=sys.argv[0], doc=(body.__doc__ or "").strip(), config=config_name))
+        print(OmegaConf.to_yaml(load_config(config_name, [])[1]))
+        return None
+    if "--cfg" in flags:
+        overrides = [o for o in overrides if o not in ("job", "all", "hydra")]
+        print(OmegaConf.to_yaml(load_config(config_name, overrides)[1]))
+        return None
+    if {"-m", "--multirun"} & set(flags):
+        results = [_one(body, config_name, job) for job in sweep(overrides)]
+        return results
+    if flags:
+        raise AmeirError(f"Unknown option {flags[0]}. There are --help, --cfg job and --multirun; settings are "
+                         "written key=value.")
+    return _one(body, config_name, overrides)
+
+
+def _one(body: Body, config_name: str, overrides: list[str]) -> Any:
+    config, composed = load_config(config_name, overrides)
+    # Lightning's notes on accelerators and its tips are noise beside our own lines.
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_utilities"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", ".*`lr_scheduler.step..` before `optimizer.step..`.*")
+    return body(config, composed)
+
+
+def sweep(overrides: Sequence[str]) -> list[list[str]]:
+    """Return the override lists of a multirun: every combination of the values separated by commas, as Hydra reads
+    them."""
+    from itertools import product
+
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except OverrideParseException as error:
+        raise AmeirError(f"Cannot read the override '{error.override}'.") from error
+    choices = []
+    for override in parsed:
+        if override.is_sweep_override():
+            key = override.get_key_element()
+            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            choices.append([override.input_line or ""])
+    return [list(c) for c in product(*choices)]

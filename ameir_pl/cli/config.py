@@ -1,0 +1,96 @@
+"""The configuration as closed, typed dataclasses: an unknown or mistyped key stops the run before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ameir_pl.search.problem import Budget, ModelSettings, SpaceSettings
+
+
+@dataclass
+class TrainSettings:
+    """How models of a dataset are trained.
+
+    Args:
+        batch_size: rows of a training batch.
+        eval_batch_size: rows of a batch that is only evaluated.
+        learning_rate: of Adam.
+        weight_decay: L2 on weights and embeddings.
+        loss: ``logloss`` for CTR; ``sampled_bce`` or ``sampled_softmax`` for retrieval.
+        negatives: for retrieval, negatives a row (sampled_bce) or a batch (sampled_softmax).
+    """
+
+    batch_size: int = 512
+    eval_batch_size: int = 2048
+    learning_rate: float = 0.001
+    weight_decay: float = 0.0
+    loss: str = "logloss"
+    negatives: int = 0
+
+
+@dataclass
+class DatasetSettings:
+    """A dataset and the sizes of its models.
+
+    Args:
+        name: registered name.
+        source: a file or folder of the user's; null: what ``ameir data fetch`` put under ``paths.data``.
+        max_len: T, the most behaviors of a history.
+        stages: which of 1, 2, 3 the search has here.
+        model: sizes.
+        train: training.
+    """
+
+    name: str = "movielens"
+    source: str | None = None
+    max_len: int = 0
+    stages: list[int] = field(default_factory=list)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+
+
+@dataclass
+class Paths:
+    """Where things are: ``runs/<dataset>/<run>``, ``data/raw`` and ``data/encoded``."""
+
+    runs: str = "runs"
+    data: str = "data"
+
+
+@dataclass
+class ModelChoice:
+    """The model that ``train.py`` trains."""
+
+    name: str = "dnn"
+
+
+@dataclass
+class Config:
+    """Every key of conf/search.yaml and conf/train.yaml; see there for what each means."""
+
+    dataset: DatasetSettings = field(default_factory=DatasetSettings)
+    budget: Budget = field(default_factory=Budget)
+    space: SpaceSettings = field(default_factory=SpaceSettings)
+    paths: Paths = field(default_factory=Paths)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    scheduler: dict[str, Any] = field(default_factory=dict)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    logger: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    stage: Any = "all"
+    run: str = "default"
+    seed: int = 1
+    fairness: str = "split"
+    inherit: bool = True
+    variant: str | None = None
+    reference: str | None = "dnn"
+    overwrite: bool = False
+    debug: bool = False
+    model: ModelChoice = field(default_factory=ModelChoice)
+    architecture: str | None = None
+
+
+RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.stages", "dataset.model", "dataset.train", "budget",
+               "space", "optimizer", "scheduler", "trainer.precision", "seed", "fairness", "inherit")
+"""What a run's results depend on: a run folder holds results of one such configuration."""

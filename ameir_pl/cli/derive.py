@@ -1,0 +1,66 @@
+"""``ameir derive``: the run's result becomes a bundle with inherited weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from ameir_pl.cli.command import command
+from ameir_pl.cli.config import Config
+from ameir_pl.cli.setup import Session, open_session
+from ameir_pl.errors import AmeirError
+from ameir_pl.export.bundle import read_bundle, write_bundle
+from ameir_pl.progress import console
+from ameir_pl.search.assembly import assembled, available, steps_of
+
+
+def chosen_variant(session: Session, config: Config) -> str:
+    """Return the variant that becomes the run's model: ``variant=``, or the most complete one of the dataset."""
+    names = available(session.problem)
+    variant = config.variant or names[-1]
+    if len(variant) == 1:
+        variant = f"AMEIR-{variant.upper()}"
+    steps_of(session.problem, variant)  # raises for one the dataset does not have
+    return variant
+
+
+def made_from(session: Session, variant: str) -> str:
+    """Return the digests of the stages a variant is derived from."""
+    problem = session.problem
+    for step in steps_of(problem, variant):
+        problem.folder.require(step, variant)
+    return " ".join(problem.folder.digest(step) for step in steps_of(problem, variant))
+
+
+def bundle_state(session: Session, config: Config, variant: str) -> str | None:
+    """Return ``derived`` or ``finetuned`` for the bundle of this variant and these stages, None without one."""
+    folder = session.problem.folder.path / "model"
+    if not folder.exists():
+        return None
+    bundle = read_bundle(folder)
+    same = bundle.variant == variant and bundle.made_from == made_from(session, variant)
+    return bundle.state if same else None
+
+
+def derive_bundle(session: Session, config: Config) -> Path:
+    """Write ``model/`` unless it is there already, derived from these stages."""
+    problem, variant = session.problem, chosen_variant(session, config)
+    folder = problem.folder.path / "model"
+    sources = made_from(session, variant)
+    if not config.overwrite and bundle_state(session, config, variant) is not None:
+        console().print(f"{variant} is derived: {folder} (overwrite=true makes it again).")
+        return folder
+    if folder.exists() and not config.overwrite and read_bundle(folder).made_from == sources:
+        raise AmeirError(f"{folder} holds {read_bundle(folder).variant}; overwrite=true replaces it with {variant}.")
+    model = assembled(problem, variant, weights=config.inherit)
+    write_bundle(folder, model, session.vocabulary, variant=variant, state="derived", made_from=sources)
+    console().print(f"Derived {variant}: {folder}")
+    return folder
+
+
+@command("search")
+def main(config: Config, composed: DictConfig) -> Path:
+    """Assemble the finished stages and write the bundle ``model/`` with inherited weights."""
+    with open_session(config, composed) as session:
+        return derive_bundle(session, config)

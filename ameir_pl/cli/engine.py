@@ -1,0 +1,85 @@
+"""LightningEngine: builds a Trainer for each fit from what the user chose."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.loggers import Logger
+from torch import nn
+
+from ameir_pl.callbacks import ActivationCounts, BestWeights
+from ameir_pl.errors import AmeirError
+from ameir_pl.models.ameir import Ameir
+from ameir_pl.objectives.base import Objective
+from ameir_pl.search.problem import Fit
+from ameir_pl.space.sampling import Rounds
+from ameir_pl.tasks.fit import FitTask, OptimizerFactory, SchedulerFactory
+from ameir_pl.tasks.supernet import SupernetTask
+
+
+class LightningEngine:
+    """Trains supernets and models with Lightning.
+
+    Args:
+        data: the DataModule.
+        objective: loss and metrics.
+        trainer: builds a Trainer from ``max_epochs``, ``callbacks``, ``logger`` and fixed flags.
+        optimizer: given the parameters.
+        scheduler: given the optimizer and T_max; used for supernets.
+        callbacks: make the callbacks of one fit.
+        loggers: shared by all fits of this process.
+        weight_decay: L2.
+        fairness: scheme of supernet training.
+        seeded: seeds torch for a phase.
+    """
+
+    def __init__(self, data: pl.LightningDataModule, objective: Objective, *, trainer: Callable[..., pl.Trainer],
+                 optimizer: OptimizerFactory, scheduler: SchedulerFactory, callbacks: Callable[[], list[pl.Callback]],
+                 loggers: Sequence[Logger], weight_decay: float, fairness: str) -> None:
+        self.data, self.objective = data, objective
+        self._trainer, self._optimizer, self._scheduler = trainer, optimizer, scheduler
+        self._callbacks, self._loggers = callbacks, list(loggers)
+        self._weight_decay, self._fairness = weight_decay, fairness
+
+    def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: int, phase: str) -> dict[str, Any]:
+        """Train shared weights fairly; returns how often each choice was activated."""
+        task = SupernetTask(model, rounds, self.objective, self._optimizer, self._scheduler,
+                            weight_decay=self._weight_decay, fairness=self._fairness, phase=phase)
+        callbacks = self._callbacks()
+        self._run(task, callbacks, epochs, validate=False)
+        counts = [c for c in callbacks if isinstance(c, ActivationCounts)]
+        return counts[0].counts() if counts else {}
+
+    def fit(self, model: nn.Module, *, epochs: int, patience: int, start: float | None, phase: str) -> Fit:
+        """Train a model with early stopping on the validation fitness and restore its best weights."""
+        task = FitTask(model, self.objective, self._optimizer, weight_decay=self._weight_decay, phase=phase)
+        best = BestWeights(start)
+        stop = EarlyStopping("fitness", mode="max", patience=patience, check_finite=True)
+        started = time.monotonic()
+        trainer = self._run(task, [*self._callbacks(), best, stop], epochs, validate=True)
+        return Fit(time.monotonic() - started, trainer.current_epoch, best.epoch)
+
+    def _run(self, task: pl.LightningModule, callbacks: list[pl.Callback], epochs: int, *, validate: bool) -> pl.Trainer:
+        if epochs < 1:
+            raise AmeirError(f"A budget of {epochs} epochs trains nothing; use at least 1.")
+        if hasattr(self.data, "epoch"):
+            self.data.epoch = 0
+        with warnings.catch_warnings():
+            # Whole columns are gathered in this process faster than worker processes could hand them over.
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            warnings.filterwarnings("ignore", ".*The number of training batches.*")
+            warnings.filterwarnings("ignore", ".*LeafSpec.*")
+            warnings.filterwarnings("ignore", ".*Checkpoint directory.*")
+            trainer = self._trainer(max_epochs=epochs, callbacks=callbacks, logger=self._loggers,
+                                    enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+                                    num_sanity_val_steps=0, use_distributed_sampler=False,
+                                    limit_val_batches=None if validate else 0)
+            trainer.fit(task, datamodule=self.data)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        return trainer

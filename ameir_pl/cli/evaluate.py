@@ -1,0 +1,37 @@
+"""``ameir evaluate``: the bundle's metrics, computed anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ameir_pl.cli.command import command
+from ameir_pl.cli.config import Config
+from ameir_pl.cli.setup import open_session
+from ameir_pl.errors import AmeirError
+from ameir_pl.export.bundle import read_bundle
+from ameir_pl.models.cost import trainable_parameters
+from ameir_pl.reports.table import METRICS, show, update_metrics
+from ameir_pl.search.pipeline import Result, measure
+from ameir_pl.search.run_folder import read_json
+
+
+@command("search")
+def main(config: Config, composed: DictConfig) -> dict[str, Any]:
+    """Measure ``model/`` on all validation and test rows and write the numbers into metrics.json."""
+    with open_session(config, composed) as session:
+        problem = session.problem
+        folder = problem.folder.path / "model"
+        bundle = read_bundle(folder)
+        if bundle.model.schema != problem.schema:
+            raise AmeirError(f"{folder} was made with another schema than the data have now; derive it again.")
+        valid, test, full = measure(problem, bundle.model)
+        path = problem.folder.path / METRICS
+        known = read_json(path)["models"].get(bundle.variant, {}) if path.exists() else {}
+        network, embedding = trainable_parameters(bundle.model)
+        row = Result(valid, test, network, embedding, known.get("seconds", 0.0), known.get("epochs", 0),
+                     known.get("best_epoch", 0), full).to_dict()
+        metrics = update_metrics(problem, session.dataset.protocol, {bundle.variant: row}, {})
+        show({**metrics, "models": {bundle.variant: row}}, [path])
+        return metrics

@@ -1,0 +1,79 @@
+"""``ameir finetune``: the variants and the reference baseline are trained to their early stop and measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ameir_pl.cli.command import command
+from ameir_pl.cli.config import Config
+from ameir_pl.cli.derive import bundle_state, chosen_variant, made_from
+from ameir_pl.cli.setup import Session, open_session
+from ameir_pl.errors import AmeirError
+from ameir_pl.export.bundle import read_bundle, write_bundle
+from ameir_pl.progress import console
+from ameir_pl.reports.table import METRICS, show, update_metrics
+from ameir_pl.search.assembly import VARIANTS, assembled, available
+from ameir_pl.search.pipeline import finetune, train_baseline
+from ameir_pl.search.run_folder import read_json
+
+
+def wanted(session: Session, config: Config) -> list[str]:
+    """Return the variants up to the run's model, plainest first."""
+    names = available(session.problem)
+    return names[:names.index(chosen_variant(session, config)) + 1]
+
+
+def finished(session: Session, config: Config) -> bool:
+    """Return whether every stage, the finetuned bundle and every row of metrics.json are there and belong together."""
+    problem = session.problem
+    if not all(problem.folder.finished(s) for s in problem.stages):
+        return False
+    path = problem.folder.path / METRICS
+    names = {*wanted(session, config), *([config.reference.upper()] if config.reference else [])}
+    return (bundle_state(session, config, chosen_variant(session, config)) == "finetuned" and path.exists()
+            and names <= set(read_json(path)["models"]))
+
+
+def finetune_variants(session: Session, config: Config) -> dict[str, Any]:
+    """Finetune the bundle and the plainer variants, train the baseline, write metrics.json and show the table."""
+    problem, chosen = session.problem, chosen_variant(session, config)
+    folder = problem.folder.path / "model"
+    for name in wanted(session, config):
+        made_from(session, name)  # raises, naming the command, when a stage is missing
+    if not config.overwrite and finished(session, config):
+        console().print(f"{chosen} is finetuned: {folder} (overwrite=true does it again).")
+        metrics = read_json(problem.folder.path / METRICS)
+        show(metrics, [folder])
+        return metrics
+    if bundle_state(session, config, chosen) is None:
+        raise AmeirError(f"There is no derived {chosen} of this run in {folder}. Make it with: ameir derive "
+                         f"dataset={config.dataset.name} run={config.run}")
+    models: dict[str, dict[str, Any]] = {}
+    if config.reference:
+        _, result = train_baseline(problem, config.reference)
+        models[config.reference.upper()] = result.to_dict()
+    for name in wanted(session, config):
+        # The bundle's weights are those that assembly gives; it is read so that what was derived is what is tuned.
+        model = (read_bundle(folder).model if name == chosen and bundle_state(session, config, chosen) == "derived"
+                 else assembled(problem, name, weights=config.inherit))
+        result = finetune(problem, model, name, inherited=config.inherit)
+        models[name] = result.to_dict()
+        if name == chosen:
+            write_bundle(folder, model, session.vocabulary, variant=name, state="finetuned",  # type: ignore[arg-type]
+                         made_from=made_from(session, name))
+    seconds = {"prepare": session.prepare_seconds,
+               **{f"stage{s}": problem.folder.summary(s)["seconds"] for s in problem.stages
+                  if problem.folder.finished(s)},
+               "finetune": sum(models[n]["seconds"] for n in models if n in VARIANTS)}
+    metrics = update_metrics(problem, session.dataset.protocol, models, seconds)
+    show(metrics, [problem.folder.path / METRICS, problem.folder.path / "architecture.yaml", folder])
+    return metrics
+
+
+@command("search")
+def main(config: Config, composed: DictConfig) -> dict[str, Any]:
+    """Finetune the derived bundle, the plainer variants and the reference; write metrics.json and the table."""
+    with open_session(config, composed) as session:
+        return finetune_variants(session, config)

@@ -1,0 +1,49 @@
+"""``ameir <command>``: the commands by name. A command's module is imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from ameir_pl import __version__
+from ameir_pl.errors import did_you_mean
+
+COMMANDS = {
+    "search": ("search", "main", "run stage=1|2|3|all of the search"),
+    "derive": ("derive", "main", "assemble the stages into a bundle with inherited weights"),
+    "finetune": ("finetune", "main", "finetune the bundle and the plainer variants, write metrics.json"),
+    "train": ("train", "main", "train model=NAME, or model=ameir architecture=NAME_OR_PATH, from scratch"),
+    "evaluate": ("evaluate", "main", "measure the bundle on all validation and test rows"),
+    "data fetch": ("data", "fetch", "get a dataset's raw files"),
+    "data prepare": ("data", "prepare", "encode a dataset"),
+}
+
+
+def usage() -> str:
+    """Return the list of commands."""
+    lines = [f"  {name:<14}{what}" for name, (_, _, what) in COMMANDS.items()]
+    return "\n".join([f"ameir {__version__}", "usage: ameir <command> [key=value ...]", "", *lines, "",
+                      "Each takes --help. `python search.py` and `python train.py` are the same commands."])
+
+
+def main() -> None:
+    """Run the command that the first words of the command line name."""
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return
+    if words[0] == "--version":
+        print(__version__)
+        return
+    length = 2 if words[0] == "data" else 1
+    name = " ".join(words[:length])
+    if name not in COMMANDS:
+        print(f"error: unknown command '{name}'.{did_you_mean(name, COMMANDS)}\n\n{usage()}", file=sys.stderr)
+        sys.exit(2)
+    module, function, _ = COMMANDS[name]
+    sys.argv = [f"ameir {name}", *words[length:]]
+    getattr(importlib.import_module(f"ameir_pl.cli.{module}"), function)()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""``python train.py``: one model from scratch, a baseline or an architecture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ameir_pl.cli.command import command
+from ameir_pl.cli.config import Config
+from ameir_pl.cli.setup import checked_architecture, open_session
+from ameir_pl.errors import AmeirError
+from ameir_pl.export.bundle import write_bundle
+from ameir_pl.reports.table import METRICS, show, update_metrics
+from ameir_pl.search.pipeline import finetune, train_baseline
+from ameir_pl.search.run_folder import read_json
+
+
+@command("train")
+def main(config: Config, composed: DictConfig) -> dict[str, Any]:
+    """Train ``model=`` to its early stop and write metrics.json; an architecture also leaves a bundle."""
+    if (config.model.name == "ameir") != (config.architecture is not None):
+        raise AmeirError("model=ameir and architecture=NAME_OR_PATH belong together, e.g. `python train.py "
+                         "dataset=alimama model=ameir architecture=paper/alimama_1`.")
+    with open_session(config, composed, script="python train.py") as session:
+        problem = session.problem
+        path = problem.folder.path / METRICS
+        if path.exists() and not config.overwrite:
+            metrics = read_json(path)
+            show(metrics, [path])
+            print("This run is finished; nothing was trained. overwrite=true trains again.")
+            return metrics
+        written = [path]
+        if config.architecture is not None:
+            architecture = checked_architecture(problem, config.architecture)
+            problem.seeded("train/ameir")
+            model = problem.derived(architecture)
+            result = finetune(problem, model, "AMEIR", inherited=False)
+            name, folder = "AMEIR", problem.folder.path / "model"
+            write_bundle(folder, model, session.vocabulary, variant=name, state="trained",
+                         made_from=architecture.digest())
+            written.append(folder)
+        else:
+            name = config.model.name.upper()
+            _, result = train_baseline(problem, config.model.name)
+        metrics = update_metrics(problem, session.dataset.protocol, {name: result.to_dict()},
+                                 {"prepare": session.prepare_seconds, "finetune": result.seconds})
+        show(metrics, written)
+        return metrics

@@ -1,0 +1,123 @@
+"""Dataset: where raw files are, how they become encoded columns, and how the result is reused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ameir_pl.data.encoded import Encoded
+from ameir_pl.data.store import SPLITS, Tables, remembered_sha256, store
+from ameir_pl.errors import AmeirError
+from ameir_pl.progress import console
+from ameir_pl.registry import Registry
+
+ENCODING_VERSION = 1
+"""Counts changes of the folder format; data of another version are encoded again."""
+
+
+class Dataset(ABC):
+    """A source of encoded data. A dataset is one file: a subclass registered in ``DATASETS``.
+
+    A subclass says which files it reads (:meth:`files`), which settings change its result (:meth:`settings`) and
+    how files become columns (:meth:`encode`).
+
+    Attributes:
+        name: as registered; encoded folders start with it.
+        version: raise it when :meth:`encode` changes its result, so that old folders are not reused.
+        offered: where the publisher offers the files.
+        terms: the publisher's terms, in a sentence.
+        opens: the class that opens the encoded folder.
+
+    Args:
+        raw: folder for fetched raw files, such as ``data/raw/movielens``.
+        encoded: folder for encoded data, such as ``data/encoded``.
+        source: a file or folder of the user's, taken instead of ``raw``.
+        max_len: T, the most behaviors of a history.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    offered: ClassVar[str] = ""
+    terms: ClassVar[str] = ""
+    opens: ClassVar[type[Encoded]] = Encoded
+
+    def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None,
+                 max_len: int = 0) -> None:
+        self.raw, self.encoded = Path(raw), Path(encoded)
+        self.source = None if source is None else Path(source)
+        self.max_len = max_len
+
+    @property
+    @abstractmethod
+    def protocol(self) -> str:
+        """How the data are split and measured, in one line to print beside every number."""
+
+    @abstractmethod
+    def files(self) -> dict[str, Path]:
+        """Return the source files by their part (``{"ratings": path}``).
+
+        Raises:
+            AmeirError: naming each missing file, where it is offered, and what to do.
+        """
+
+    @abstractmethod
+    def encode(self, files: dict[str, Path]) -> Tables:
+        """Read the source files and return the encoded columns; raises ``AmeirError`` for bad input."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that change the encoded data, as plain values."""
+        return {"max_len": self.max_len}
+
+    def prepare(self) -> Encoded:
+        """Encode the source files, or reuse what an earlier call made of the same files and settings.
+
+        The result lies in ``encoded/<name>-<16 hex digits>``; the digits are a hash of the sources' contents, the
+        settings and the version of the encoding. The folder appears whole or not at all.
+
+        Raises:
+            AmeirError: a source is missing or bad, or the encoded folder is damaged.
+        """
+        files = self.files()
+        memory = self.encoded / ".checksums.json"
+        about: dict[str, Any] = {
+            "version": [ENCODING_VERSION, self.version], "settings": self.settings(),
+            "sources": {part: remembered_sha256(path, memory) for part, path in sorted(files.items())}}
+        text = json.dumps({"dataset": self.name, **about}, sort_keys=True)
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+        folder = self.encoded / f"{self.name}-{fingerprint}"
+        if folder.exists():
+            encoded = self.opens(folder)
+            console().print(f"{self.name}: encoded data in {folder} are up to date", markup=False, emoji=False)
+            return encoded
+        start = time.monotonic()
+        names = ", ".join(sorted(str(path) for path in files.values()))
+        console().print(f"{self.name}: encoding {names}", markup=False, emoji=False)
+        store(folder, self.encode(files), {"fingerprint": fingerprint, **about})
+        encoded = self.opens(folder)
+        counts = ", ".join(f"{len(encoded.splits[split])} {split}" for split in SPLITS)
+        console().print(f"{self.name}: {counts} rows ({self.protocol}) in {folder}, "
+                        f"{time.monotonic() - start:.1f} s", markup=False, emoji=False)
+        for note, value in encoded.manifest.get("notes", {}).items():
+            console().print(f"{self.name}: {note}: {value}", markup=False, emoji=False)
+        return encoded
+
+    @classmethod
+    def fetch(cls, raw: Path, source: Path | None = None) -> str:
+        """Put the raw files into ``raw`` and return which source served.
+
+        Args:
+            raw: the folder to fill.
+            source: a file or folder of the user's, asked first.
+
+        Raises:
+            AmeirError: no source served, or this dataset has to be got by hand.
+        """
+        raise AmeirError(f"{cls.name} cannot be fetched for you. It is offered at {cls.offered} ({cls.terms}) "
+                         f"Get the file there and name it: dataset={cls.name} dataset.source=FILE.")
+
+
+DATASETS: Registry[type[Dataset]] = Registry("dataset")

@@ -1,0 +1,193 @@
+"""AmeirDataModule: encoded data as loaders of whole batches, in an order that only (seed, epoch) decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.distributed import DistributedSampler
+
+from ameir_pl.batch import Batch
+from ameir_pl.data.encoded import Encoded
+from ameir_pl.data.encoded_sequences import LOSSES, EncodedSequences, Loss
+from ameir_pl.data.store import SPLITS
+from ameir_pl.errors import AmeirError, did_you_mean
+
+# First words of the seeds of generators that serve different ends, so that no two are the same.
+_ORDER, _CLIPS, _SUBSET = 11, 12, 13
+
+
+class Draw(NamedTuple):
+    """What a sampler asks a dataset for: the rows of one batch, and the seed of its random parts."""
+
+    rows: np.ndarray
+    seed: tuple[int, ...]
+
+
+class BatchSampler(DistributedSampler[Draw]):
+    """Yields the batches of an epoch as index arrays.
+
+    It is a ``DistributedSampler`` because Lightning leaves those alone: any other sampler it would wrap in one of
+    its own, which shares out once more what this one has shared out already.
+
+    Args:
+        rows: the rows of a split.
+        batch_size: of the global batch, all ranks together.
+        seed: of the order; the permutation of an epoch comes from (seed, epoch) alone.
+        shuffle: in an order of the epoch's own, else as stored.
+        drop_last: leave out a last batch that is not full; where all rows are fewer than a batch, they are one.
+        rank, world: this process's share: every ``world``-th row of each global batch, from ``rank`` on. With
+            ``drop_last`` the shares of a batch have the same length (up to ``world - 1`` rows of it are left out).
+
+    Raises:
+        AmeirError: a size is below 1, or a batch gives a rank no row.
+    """
+
+    def __init__(self, rows: range, batch_size: int, seed: int, shuffle: bool = True, drop_last: bool = True,
+                 rank: int = 0, world: int = 1) -> None:
+        if batch_size < 1:
+            raise AmeirError(f"batch_size={batch_size}; it must be at least 1.")
+        if not rows:
+            raise AmeirError("The split has no rows to load.")
+        size = min(batch_size, len(rows))
+        if size < world and drop_last:
+            raise AmeirError(f"A batch of {size} rows cannot be shared by {world} processes; take a larger batch_size.")
+        super().__init__(rows, world, rank, shuffle, seed, drop_last)  # type: ignore[arg-type]  # its length is all
+        self.rows, self.batch_size, self.world, self._first = rows, size, world, 0
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.rows), self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order of this epoch from the next iteration on (Lightning calls it)."""
+        self.epoch = epoch
+
+    def skip(self, batches: int) -> None:
+        """Leave out the first ``batches`` of the next iteration only: an epoch goes on where it was stopped."""
+        self._first = batches
+
+    def __iter__(self) -> Iterator[Draw]:
+        order = np.arange(self.rows.start, self.rows.stop)
+        if self.shuffle:
+            np.random.default_rng([_ORDER, self.seed, self.epoch]).shuffle(order)
+        first, self._first = self._first, 0
+        for index in range(first, len(self)):
+            rows = order[index * self.batch_size:(index + 1) * self.batch_size]
+            if self.drop_last:
+                rows = rows[:len(rows) // self.world * self.world]
+            yield Draw(rows[self.rank::self.world], (_CLIPS, self.seed, self.epoch, index, self.rank))
+
+
+class BatchDataset(Dataset[Batch]):
+    """Turns a :class:`Draw` into a batch.
+
+    Args:
+        encoded: the data.
+        split: ``train`` gives clips of sequences; click-through data are the same in all splits.
+        seed: of the negatives that held-out items are ranked against.
+        loss, negatives: of training clips, see :meth:`EncodedSequences.gather_train`.
+    """
+
+    def __init__(self, encoded: Encoded, split: str, seed: int, loss: Loss, negatives: int) -> None:
+        self.encoded, self.split, self.seed = encoded, split, seed
+        self.loss, self.negatives = loss, negatives
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        if not isinstance(self.encoded, EncodedSequences):
+            return self.encoded.gather(draw.rows)
+        if self.split == "train":
+            return self.encoded.gather_train(draw.rows, np.random.default_rng(draw.seed), self.loss, self.negatives)
+        return self.encoded.gather(draw.rows, self.seed)
+
+
+class AmeirDataModule(LightningDataModule):
+    """Encoded data as Lightning takes them. The loaders yield :class:`~ameir_pl.batch.Batch`.
+
+    With several processes each trains on its share of every global batch, and evaluates all rows, so that its
+    metrics are those of all rows.
+
+    Args:
+        encoded: what ``Dataset.prepare()`` returned.
+        batch_size: rows of a training batch, all processes together; a last batch that is not full is left out.
+        eval_batch_size: rows of a validation or test batch.
+        seed: of the order of rows, of clips and negatives, and of subsets.
+        num_workers: processes that gather batches; the batches do not depend on it.
+        loss: for retrieval: ``sampled_bce`` or ``sampled_softmax``.
+        negatives: for retrieval: negatives a row (``sampled_bce``) or shared by the batch (``sampled_softmax``).
+
+    Raises:
+        AmeirError: a setting is out of range.
+    """
+
+    def __init__(self, *, encoded: Encoded, batch_size: int, eval_batch_size: int, seed: int, num_workers: int = 0,
+                 loss: Loss = "sampled_bce", negatives: int = 5) -> None:
+        super().__init__()
+        if loss not in LOSSES:
+            raise AmeirError(f"loss='{loss}' is no way of drawing training batches.{did_you_mean(loss, LOSSES)}")
+        for name, value, least in (("batch_size", batch_size, 1), ("eval_batch_size", eval_batch_size, 1),
+                                   ("seed", seed, 0), ("num_workers", num_workers, 0), ("negatives", negatives, 1)):
+            if value < least:
+                raise AmeirError(f"{name}={value}; it must be at least {least}.")
+        self.encoded, self.schema = encoded, encoded.schema
+        self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
+        self.num_workers, self.loss, self.negatives = num_workers, loss, negatives
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows of each split."""
+        return {split: len(rows) for split, rows in self.encoded.splits.items()}
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return the loader of training batches."""
+        trainer = self.trainer
+        rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
+        sampler = BatchSampler(self.encoded.splits["train"], self.batch_size, self.seed, rank=rank, world=world)
+        return self._loader("train", sampler)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return the loader of all validation rows, in stored order."""
+        return self._eval_loader("valid")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Return the loader of all test rows, in stored order."""
+        return self._eval_loader("test")
+
+    def subset(self, split: str, rows: int, seed: int) -> list[Batch]:
+        """Return a fixed random part of a split in evaluation batches.
+
+        Args:
+            split: ``train``, ``valid`` or ``test``. Train rows of sequences come as training clips, always the same.
+            rows: how many; all where the split has no more.
+            seed: of the choice (and of those clips).
+
+        Raises:
+            AmeirError: an unknown split, or ``rows`` below 1.
+        """
+        if split not in SPLITS:
+            raise AmeirError(f"Unknown split '{split}'.{did_you_mean(split, SPLITS)}")
+        if rows < 1:
+            raise AmeirError(f"A subset of {rows} rows; it must have at least 1.")
+        part = self.encoded.splits[split]
+        generator = np.random.default_rng([_SUBSET, seed])
+        # In stored order, which is kind to memory-mapped files.
+        chosen = part.start + np.sort(generator.choice(len(part), min(rows, len(part)), replace=False))
+        data = self._dataset(split)
+        return [data[Draw(chosen[i:i + self.eval_batch_size], (_SUBSET, seed, i))]
+                for i in range(0, len(chosen), self.eval_batch_size)]
+
+    def _dataset(self, split: str) -> BatchDataset:
+        return BatchDataset(self.encoded, split, self.seed, self.loss, self.negatives)
+
+    def _eval_loader(self, split: str) -> DataLoader[Batch]:
+        rows = self.encoded.splits[split]
+        if isinstance(self.encoded, EncodedSequences):
+            self.encoded.negatives(split, self.seed)  # drawn once here, not once in every worker
+        return self._loader(split, BatchSampler(rows, self.eval_batch_size, self.seed, shuffle=False, drop_last=False))
+
+    def _loader(self, split: str, sampler: BatchSampler) -> DataLoader[Batch]:
+        # batch_size=None: the sampler's item is a whole batch, and __getitem__ gathers it at once.
+        return DataLoader(self._dataset(split), sampler=sampler, batch_size=None, num_workers=self.num_workers)

@@ -1,0 +1,119 @@
+"""Writing an encoded dataset: columns, vocabularies, schema and a manifest, in one step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ameir_pl.atomic import write_json
+from ameir_pl.errors import AmeirError
+from ameir_pl.schema import OOV, Schema
+
+SPLITS = ("train", "valid", "test")
+SMALL_FILE = 64 * 2**20
+"""Files up to this many bytes are hashed whenever they are used; larger ones by size and time of change."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """An encoded dataset in memory.
+
+    Args:
+        schema: its schema; vocabulary sizes count ``PAD`` and ``OOV``.
+        vocabularies: the values of each vocabulary in the order of their ids, from id 2 on.
+        columns: arrays by name, rows in split order (see :class:`~ameir_pl.data.encoded.Encoded`).
+        rows: how many rows each split has, in the order train, valid, test.
+        notes: counts worth keeping (what was dropped, where the cut lies); plain values.
+    """
+
+    schema: Schema
+    vocabularies: dict[str, list[str]]
+    columns: dict[str, np.ndarray]
+    rows: dict[str, int]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's contents in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remembered_sha256(path: Path, memory: Path) -> str:
+    """Return the SHA-256 of a source file; that of a large one is remembered in ``memory`` while its size and
+    time of change stay the same, so that a raw file of many gigabytes is read once."""
+    status = path.stat()
+    if status.st_size <= SMALL_FILE:
+        return sha256(path)
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+        known = known if isinstance(known, dict) else {}
+    except (OSError, ValueError):
+        known = {}
+    key = str(path.resolve())
+    stamp = [status.st_size, status.st_mtime_ns]
+    entry = known.get(key)
+    if isinstance(entry, list) and len(entry) == 3 and entry[:2] == stamp:
+        return str(entry[2])
+    known[key] = [*stamp, sha256(path)]
+    write_json(memory, known)
+    return str(known[key][2])
+
+
+def store(folder: Path, tables: Tables, about: dict[str, Any]) -> None:
+    """Write ``tables`` to ``folder``, which appears whole or not at all.
+
+    Args:
+        folder: the folder to make; nothing happens to one that another process finished first.
+        tables: what to write.
+        about: plain values for the manifest (fingerprint, settings, sources).
+
+    Raises:
+        AmeirError: the folder cannot be written.
+    """
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+        _write(temporary, tables, about)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was first, with the same contents
+                raise
+    except OSError as error:
+        raise AmeirError(f"{folder}: cannot be written ({error.strerror or error}). Make room or name another folder "
+                         f"with dataset.encoded=FOLDER.") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(folder: Path, tables: Tables, about: dict[str, Any]) -> None:
+    columns = {}
+    for name, array in tables.columns.items():
+        columns[name] = {"shape": list(array.shape), "dtype": str(array.dtype)}
+        if array.size:  # an empty array cannot be memory-mapped: its shape says all there is
+            np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+    vocabulary = [pl.DataFrame({"vocabulary": [name] * len(values), "id": range(OOV + 1, OOV + 1 + len(values)),
+                                "value": values},
+                               schema={"vocabulary": pl.String, "id": pl.Int64, "value": pl.String})
+                  for name, values in tables.vocabularies.items()]
+    pl.concat(vocabulary).write_parquet(folder / "vocabulary.parquet")
+    write_json(folder / "schema.json", tables.schema.to_dict())
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(folder.iterdir())}
+    write_json(folder / "manifest.json", {
+        "dataset": tables.schema.dataset, **about, "rows": tables.rows, "columns": columns, "files": files,
+        "notes": tables.notes})

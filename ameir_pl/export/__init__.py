@@ -1,0 +1,1 @@
+"""Bundles: a model and what is needed to run it."""

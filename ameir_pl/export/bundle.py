@@ -1,0 +1,86 @@
+"""Bundle: ``model/`` of a run, everything needed to run the model on encoded rows; data only, never code."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ameir_pl.architecture_file import read_architecture, write_architecture
+from ameir_pl.atomic import write_json
+from ameir_pl.errors import AmeirError
+from ameir_pl.models.ameir import Derived
+from ameir_pl.schema import Schema
+from ameir_pl.search.run_folder import read_json
+
+WEIGHTS, ARCHITECTURE, SCHEMA, VOCABULARY = ("weights.safetensors", "architecture.yaml", "schema.json",
+                                             "vocabulary.parquet")
+
+
+@dataclass
+class Bundle:
+    """A model read from its folder.
+
+    Args:
+        model: in eval mode.
+        variant: AMEIR-A, AMEIR-B or AMEIR-C.
+        state: ``derived`` (inherited weights) or ``finetuned``.
+        made_from: digests of the stages it was derived from.
+    """
+
+    model: Derived
+    variant: str
+    state: str
+    made_from: str
+
+
+def write_bundle(folder: Path, model: Derived, vocabulary: Path, *, variant: str, state: str, made_from: str) -> None:
+    """Write a bundle in one step: a killed run leaves the old one or the new one.
+
+    Args:
+        folder: ``model/`` of the run.
+        model: what is written.
+        vocabulary: the dataset's ``vocabulary.parquet``, which turns raw values into ids.
+        variant: name in the tables.
+        state: ``derived`` or ``finetuned``.
+        made_from: digests of the stages it was derived from.
+    """
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        metadata = {"embedding_size": str(model.embedding_size), "block_dropout": repr(model.block_dropout),
+                    "mlp_dropout": repr(model.mlp_dropout), "variant": variant, "state": state,
+                    "made_from": made_from}
+        save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, part / WEIGHTS, metadata)
+        write_architecture(part / ARCHITECTURE, model.architecture)
+        write_json(part / SCHEMA, model.schema.to_dict())
+        shutil.copyfile(vocabulary, part / VOCABULARY)
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle; raises ``AmeirError`` naming the file that is missing, damaged or does not fit the others."""
+    for name in (WEIGHTS, ARCHITECTURE, SCHEMA, VOCABULARY):
+        if not (folder / name).is_file():
+            raise AmeirError(f"{folder} is not a model: {name} is missing. Make it with `ameir derive`.")
+    schema = Schema.from_dict(read_json(folder / SCHEMA), str(folder / SCHEMA))
+    architecture = read_architecture(folder / ARCHITECTURE)
+    try:
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        model = Derived(schema, architecture, embedding_size=int(metadata["embedding_size"]),
+                        block_dropout=float(metadata["block_dropout"]), mlp_dropout=float(metadata["mlp_dropout"]))
+        model.load_state_dict(state)
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise AmeirError(f"{folder / WEIGHTS} is damaged or does not fit {ARCHITECTURE} and {SCHEMA} beside it: "
+                         f"{str(error).splitlines()[0]}. Make it again with `ameir derive overwrite=true`.") from error
+    return Bundle(model.eval(), metadata["variant"], metadata["state"], metadata["made_from"])

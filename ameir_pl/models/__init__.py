@@ -1,0 +1,1 @@
+"""The AMEIR model: supernet and derived model are the same modules."""

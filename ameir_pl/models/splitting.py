@@ -1,0 +1,68 @@
+"""One fair update for the price of one path: the batch is split among the paths, embeddings are looked up once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ameir_pl.errors import AmeirError
+from ameir_pl.models.ameir import Ameir, Inputs, hidden_layers
+from ameir_pl.space.architecture import Architecture
+
+
+def predict_split(model: Ameir, x: Inputs, paths: Sequence[Architecture]) -> Tensor:
+    """Run row group j with path j and return the outputs in row order.
+
+    The groups are contiguous and differ by at most one row; for interactions (many paths, few rows each) row i belongs
+    to path i modulo m. Whatever the paths have in common is computed once for all rows.
+
+    Args:
+        model: the supernet.
+        x: B embedded rows.
+        paths: m architectures that differ in one of blocks, interactions, MLP.
+
+    Raises:
+        AmeirError: fewer rows than paths.
+    """
+    if len(x) < len(paths):
+        raise AmeirError(f"fairness=split splits a batch among {len(paths)} paths, but this one has {len(x)} rows. "
+                         "Raise dataset.train.batch_size.")
+    if len({p.interactions for p in paths}) > 1:
+        return _split_interactions(model, x, paths)
+    groups = _groups(len(x), len(paths))
+    if len({p.blocks for p in paths}) > 1:
+        parts = [model.behavior(x[rows], p.blocks) for rows, p in zip(groups, paths, strict=True)]
+        h_a = torch.cat([p for p in parts if p is not None])
+        if len({p.mlp for p in paths}) == 1:
+            return model.aggregate(x, h_a, paths[0])
+    else:
+        h_a = model.behavior(x, paths[0].blocks)
+    return torch.cat([model.aggregate(x[rows], None if h_a is None else h_a[rows], p)
+                      for rows, p in zip(groups, paths, strict=True)])
+
+
+def _groups(rows: int, paths: int) -> list[slice]:
+    bounds = [rows * j // paths for j in range(paths + 1)]
+    return [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+def _split_interactions(model: Ameir, x: Inputs, paths: Sequence[Architecture]) -> Tensor:
+    """Step 2: the first hidden layer is the projection of what all paths share plus that of the path's interaction."""
+    m, rows = len(paths), len(x)
+    each = -(-rows // m)  # rows a path gets, rounded up; the surplus is cut off at the end
+    which = model.places([i for p in paths for i in p.interactions])
+    if any(len(p.interactions) != 1 for p in paths) or len({p.mlp for p in paths}) > 1 or len({p.blocks for p in paths}) > 1:
+        raise AmeirError("Paths that differ in interactions have one interaction each and share the rest.")
+    layers = hidden_layers(paths[0].mlp)
+    h_a = model.behavior(x, paths[0].blocks)
+    none = x.fields.new_zeros(rows, 0, model.embedding_size)
+    shared = model.mlp.first(model.h0(x, h_a, none), layers[0][0], model.columns_of(which[:0]))  # (B, U)
+    own = which.repeat(each)[:rows]  # (B,) row i takes path i % m
+    products = model.interactions.one_each(x.fields, own)  # (B, K)
+    padded = torch.nn.functional.pad(products, (0, 0, 0, each * m - rows))
+    grouped = padded.view(each, m, -1).transpose(0, 1)  # (m, rows of a path, K)
+    projected = torch.bmm(grouped, model.projections(which, layers[0][0]))  # (m, rows of a path, U)
+    return model.head(model.mlp.forward_from(
+        shared + projected.transpose(0, 1).reshape(each * m, -1)[:rows], layers), None)

@@ -1,0 +1,93 @@
+"""FieldEmbedding: one matrix for all categorical fields; fields of one vocabulary share its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ameir_pl.errors import AmeirError, did_you_mean
+from ameir_pl.nn.initialization import embedding_uniform
+from ameir_pl.schema import PAD, Field, Schema
+
+
+class FieldEmbedding(nn.Module):
+    """Embed ids with one matrix E (F, K) (paper, Sec. 2.1 stage 0), uniform ±0.05.
+
+    Row 0 is the ``PAD`` of every vocabulary: it is zero, gets no gradient and stays zero. Id i > 0 of vocabulary v
+    has row ``offset_v + i``, so F = 1 + sum over v of (V_v - 1). A multivalent field is the sum over its ids.
+    Ids must lie below their vocabulary's size: beyond it they would read the next vocabulary's rows, and checking
+    here would stop the device at every batch, so whoever encodes the ids checks them.
+
+    Args:
+        schema: fields, behaviors and vocabularies.
+        size: K.
+    """
+
+    field_offsets: Tensor
+    behavior_offsets: Tensor
+
+    def __init__(self, schema: Schema, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.sizes = dict(schema.vocabularies)
+        self.offsets: dict[str, int] = {}
+        rows = 1
+        for name, count in self.sizes.items():
+            self.offsets[name] = rows - 1  # id 0 takes no row of its own
+            rows += count - 1
+        self.field_widths = [f.width for f in schema.fields]
+        self.behavior_widths = [f.width for f in schema.behaviors]
+        self.weight = nn.Parameter(torch.empty(rows, size))
+        self.register_buffer("field_offsets", self._slot_offsets(schema.fields), persistent=False)
+        self.register_buffer("behavior_offsets", self._slot_offsets(schema.behaviors), persistent=False)
+        self.reset_parameters()
+
+    def _slot_offsets(self, fields: Sequence[Field]) -> Tensor:
+        return torch.tensor([self.offsets[f.vocabulary] for f in fields for _ in range(f.width)], dtype=torch.int64)
+
+    def reset_parameters(self) -> None:
+        """Draw E anew; the ``PAD`` row stays zero."""
+        embedding_uniform(self.weight)
+        with torch.no_grad():
+            self.weight[PAD] = 0.0
+
+    def fields(self, ids: Tensor) -> Tensor:
+        """Embed the non-sequential fields: ids (B, S) to (B, N, K)."""
+        return _sum_slots(self._lookup(ids, self.field_offsets), self.field_widths)
+
+    def behaviors(self, ids: Tensor) -> Tensor:
+        """Embed the behaviors: ids (B, T, S_a) to (B, T, N_a·K), fields side by side in the schema's order."""
+        return _sum_slots(self._lookup(ids, self.behavior_offsets), self.behavior_widths).flatten(-2)
+
+    def rows(self, vocabulary: str, ids: Tensor) -> Tensor:
+        """Embed ids (...) of one vocabulary, for item scores: (..., K). Raises ``AmeirError`` if it is unknown."""
+        return self._lookup(ids, self._offset(vocabulary))
+
+    def table(self, vocabulary: str) -> Tensor:
+        """Return the embeddings (V, K) of all ids of one vocabulary, row 0 zero, for full ranking.
+
+        Gradients reach E, except through row 0. Raises ``AmeirError`` if the vocabulary is unknown.
+        """
+        start = self._offset(vocabulary)
+        known = self.weight[start + 1:start + self.sizes[vocabulary]]  # (V - 1, K)
+        return torch.cat([self.weight.new_zeros(1, self.size), known])
+
+    def _offset(self, vocabulary: str) -> int:
+        if vocabulary not in self.offsets:
+            raise AmeirError(f"Unknown vocabulary '{vocabulary}'.{did_you_mean(vocabulary, self.offsets)}")
+        return self.offsets[vocabulary]
+
+    def _lookup(self, ids: Tensor, offsets: Tensor | int) -> Tensor:
+        rows = torch.where(ids == PAD, PAD, ids + offsets)
+        return F.embedding(rows, self.weight, padding_idx=PAD)
+
+
+def _sum_slots(slots: Tensor, widths: Sequence[int]) -> Tensor:
+    """Sum the slots of each field: (..., S, K) to (..., N, K); all univalent, they are the fields already."""
+    if all(width == 1 for width in widths):
+        return slots
+    parts = slots.split(list(widths), dim=-2)
+    return torch.cat([p if p.shape[-2] == 1 else p.sum(dim=-2, keepdim=True) for p in parts], dim=-2)

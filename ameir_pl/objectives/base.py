@@ -1,0 +1,45 @@
+"""The interface of objectives and the choice of one by task and loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from ameir_pl.batch import Batch
+from ameir_pl.errors import AmeirError, did_you_mean
+from ameir_pl.schema import Schema
+
+LOSSES = {"ctr": ("logloss",), "retrieval": ("sampled_bce", "sampled_softmax")}
+
+
+class Objective(Protocol):
+    """A loss, and the metrics computed once on all rows."""
+
+    fitness: str
+    """The metric, higher is better, that ranks candidates and stops training."""
+
+    def loss(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
+        """Return the mean loss over the rows of ``batch``, a scalar."""
+        ...
+
+    def predictions(self, model: Any, output: Tensor, batch: Batch, full: bool = False) -> dict[str, Tensor]:
+        """Return what the metrics need of each row, each (B,). ``full`` adds the ranking of the whole catalogue."""
+        ...
+
+    def metrics(self, predictions: Sequence[dict[str, Tensor]]) -> dict[str, float]:
+        """Return the metrics over all rows of all batches."""
+        ...
+
+
+def make_objective(schema: Schema, loss: str) -> Objective:
+    """Return the objective of a dataset; raises ``AmeirError`` for a loss that does not fit its task."""
+    from ameir_pl.objectives.ctr import Ctr
+    from ameir_pl.objectives.retrieval import Retrieval
+
+    known = LOSSES[schema.task]
+    if loss not in known:
+        raise AmeirError(f"dataset.train.loss={loss} does not fit {schema.dataset}, a {schema.task} dataset."
+                         f"{did_you_mean(loss, known)}")
+    return Ctr() if schema.task == "ctr" else Retrieval(item=schema.item, loss=loss)

@@ -1,0 +1,88 @@
+"""Next item: sampled losses (paper, Eq. 7), ranking among sampled negatives and among the whole catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ameir_pl.batch import Batch
+from ameir_pl.schema import OOV, PAD
+
+CUTOFFS = (("hr", 1), ("hr", 5), ("ndcg", 5), ("hr", 10), ("ndcg", 10))
+
+
+class Retrieval:
+    """Models give query vectors (B, K); the score of item i is e_i · q.
+
+    Args:
+        item: the vocabulary that is ranked.
+        loss: ``sampled_bce`` (the paper's: positives and as many negatives a row) or ``sampled_softmax`` (one
+            positive against negatives shared by the batch).
+    """
+
+    fitness = "ndcg@5"
+
+    def __init__(self, *, item: str, loss: str = "sampled_bce") -> None:
+        self.item, self.kind = item, loss
+
+    def loss(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
+        """Return the mean over rows of the row's loss."""
+        if self.kind == "sampled_softmax":
+            return self._softmax(model, output, batch)
+        present = batch.positives != PAD  # (B, P)
+        positive = F.logsigmoid(self._scores(model, output, batch.positives)) * present
+        absent = batch.negatives != PAD  # (B, Q)
+        negative = F.logsigmoid(-self._scores(model, output, batch.negatives)) * absent
+        # Each positive and its negatives are one instance of S in Eq. 7.
+        return -(positive.sum() + negative.sum()) / present.sum().clamp(min=1)
+
+    def _softmax(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
+        positive = self._scores(model, output, batch.positives[:, :1])  # (B, 1)
+        others = batch.shared_negatives  # (Q,)
+        scores = output @ model.embedding.rows(self.item, others).T  # (B, Q)
+        # A negative that is the row's own positive is not one.
+        scores = scores.masked_fill(others == batch.positives[:, :1], -torch.inf)
+        return (torch.logsumexp(torch.cat([positive, scores], 1).float(), 1) - positive[:, 0].float()).mean()
+
+    def _scores(self, model: Any, output: Tensor, items: Tensor) -> Tensor:
+        return torch.einsum("bk,bpk->bp", output, model.embedding.rows(self.item, items)).float()
+
+    def predictions(self, model: Any, output: Tensor, batch: Batch, full: bool = False) -> dict[str, Tensor]:
+        """Return the rank (B,) of the held-out item among its negatives; with ``full`` also among every item that
+        the user never touched."""
+        output = output.detach()
+        positive = self._scores(model, output, batch.positives[:, :1])  # (B, 1)
+        ranks = {"rank": rank(positive, self._scores(model, output, batch.negatives))}
+        if full:
+            scores = (output @ model.embedding.table(self.item).T).float()  # (B, V)
+            scores[:, [PAD, OOV]] = -torch.inf
+            scores = scores.scatter(1, batch.seen, -torch.inf)
+            scores = scores.scatter(1, batch.positives[:, :1], -torch.inf)
+            ranks["rank_full"] = rank(positive, scores)
+        return ranks
+
+    def metrics(self, predictions: Sequence[dict[str, Tensor]]) -> dict[str, float]:
+        """Return hr@1, hr@5, ndcg@5, hr@10, ndcg@10, and the same with the prefix ``full_`` where it was asked."""
+        result = {}
+        for name, prefix in (("rank", ""), ("rank_full", "full_")):
+            if name not in predictions[0]:
+                continue
+            ranks = torch.cat([p[name] for p in predictions]).double()
+            for metric, cutoff in CUTOFFS:
+                hit = (ranks <= cutoff).double()
+                gain = hit if metric == "hr" else hit / torch.log2(ranks + 1)
+                result[f"{prefix}{metric}@{cutoff}"] = gain.mean().item()
+        return result
+
+
+def rank(positive: Tensor, others: Tensor) -> Tensor:
+    """Return the rank (B,) of ``positive`` (B, 1) among ``others`` (B, C), from 1; a tie counts half a rank.
+
+    A score that is not a number ranks last: a broken model must not look perfect.
+    """
+    better = (others > positive).sum(1) + 0.5 * (others == positive).sum(1)
+    return torch.where(positive[:, 0].isnan(), torch.full_like(better, others.shape[1]), better) + 1

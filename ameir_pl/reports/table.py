@@ -1,0 +1,60 @@
+"""metrics.json and the closing table."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ameir_pl import __version__
+from ameir_pl.atomic import write_json
+from ameir_pl.search.problem import Problem
+from ameir_pl.search.run_folder import read_json
+
+METRICS = "metrics.json"
+
+
+def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, Any]],
+                   seconds: dict[str, float]) -> dict[str, Any]:
+    """Merge results into the run's ``metrics.json`` and return all of it; models not named stay as they were."""
+    path = problem.folder.path / METRICS
+    known = read_json(path) if path.exists() else {}
+    metrics = {
+        "dataset": problem.schema.dataset, "protocol": protocol, "seed": problem.seed, "rows": problem.data.rows,
+        "models": {**known.get("models", {}), **models},
+        "seconds": {**known.get("seconds", {}), **{k: round(v, 2) for k, v in seconds.items()}},
+        "versions": {"ameir_pl": __version__, "torch": version("torch"),
+                     "pytorch_lightning": version("pytorch-lightning"), "python": platform.python_version()}}
+    write_json(path, metrics)
+    return metrics
+
+
+def show(metrics: dict[str, Any], written: list[Path]) -> None:
+    """Print the table of all models (variant, metrics, parameters, seconds) and the paths of what was written."""
+    out = Console(highlight=False, soft_wrap=True)
+    models = metrics["models"]
+    table = Table(title=f"{metrics['dataset']}, seed {metrics['seed']}, {metrics['protocol']}", title_justify="left")
+    columns = [(split, name) for split in ("valid", "test", "test_full")
+               for name in next(iter(models.values())).get(split, {})]
+    table.add_column("model")
+    labels = {"auc": "AUC", "logloss": "log loss"}
+    for split, name in columns:
+        table.add_column(f"{split.replace('_', ' ')}\n{labels.get(name, name.upper())}", justify="right")
+    for name in ("parameters", "embedding", "seconds"):
+        table.add_column(name, justify="right")
+    for model, row in models.items():
+        table.add_row(model, *(f"{row[split][name]:.4f}" if name in row.get(split, {}) else "-"
+                               for split, name in columns),
+                      f"{row['params']:,}", f"{row['embedding_params']:,}", f"{row['seconds']:.1f}")
+    # On a narrow or absent terminal a table would be cut: it is as wide as it needs to be.
+    out.width = max(out.width, 40 + 10 * (len(columns) + 4))
+    out.print(table)
+    total = sum(metrics["seconds"].values())
+    parts = ", ".join(f"{name} {value:.0f}" for name, value in metrics["seconds"].items())
+    out.print(f"Seconds: {parts}; together {total:.0f}.")
+    for path in written:
+        out.print(f"Wrote {path}")

@@ -1,0 +1,1 @@
+"""The search: three steps over one problem, each from files to files."""

@@ -1,0 +1,39 @@
+"""Step 1: the behavior network, with a pre-defined MLP on [h_a, e_b] (paper, Sec. 2.3)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from random import Random
+
+from ameir_pl.models.ameir import Ameir
+from ameir_pl.models.capacity import Capacity
+from ameir_pl.search.evaluator import CandidateScorer
+from ameir_pl.search.finalists import best_of, write_stage
+from ameir_pl.search.problem import Problem
+from ameir_pl.space.architecture import Architecture
+from ameir_pl.space.sampling import BlockRounds
+from ameir_pl.space.space import sample_distinct
+
+STAGE = 1
+
+
+def search_behavior(problem: Problem) -> None:
+    """Train the supernet of blocks fairly, score sampled stacks, finetune the best, write ``stage1/``."""
+    started = time.monotonic()
+    space, budget = problem.block_space(), problem.budget
+    base = Architecture(mlp=problem.predefined)
+    problem.seeded("stage1/supernet")
+    supernet = Ameir(problem.schema, Capacity.of(base).with_blocks(space), **problem.sizes())
+    rounds = BlockRounds(space, base, problem.seed)
+    with problem.folder.writing(STAGE) as folder:
+        counts = problem.engine.train_supernet(supernet, rounds, epochs=budget.stage1_epochs, phase="stage1/supernet")
+        stacks, whole = sample_distinct(space, budget.samples, Random(f"{problem.seed}/stage1/candidates"))
+        scorer = CandidateScorer(supernet, problem.objective,
+                                 problem.data.subset("valid", budget.valid_rows, problem.seed))
+        ranking = scorer.rank([replace(base, blocks=s) for s in stacks], "stage1/scoring")
+        winner, finalists = best_of(problem, supernet, ranking, STAGE)
+        write_stage(problem, folder, STAGE, started=started, supernet=supernet, ranking=ranking,
+                    architecture=winner.architecture, winner=winner.state_dict(), winner_model=winner,
+                    summary={"space": space.size(), "scored": len(ranking), "whole_space": whole,
+                             "finalists": finalists, "activations": counts})

@@ -1,0 +1,77 @@
+"""Finalists: the top candidates are derived, finetuned and compared on the whole validation set (paper, Sec. 2.3)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from torch import Tensor
+
+from ameir_pl.atomic import write_json
+from ameir_pl.architecture_file import write_architecture
+from ameir_pl.models.ameir import Ameir, Derived
+from ameir_pl.models.derive import derive
+from ameir_pl.search.evaluator import evaluate
+from ameir_pl.search.problem import Problem
+from ameir_pl.search.run_folder import SUPERNET, WINNER, save_weights
+from ameir_pl.space.architecture import Architecture
+
+Ranking = Sequence[tuple[Architecture, float, int]]
+
+
+def best_of(problem: Problem, supernet: Ameir, ranking: Ranking, stage: int) -> tuple[Derived, list[dict[str, Any]]]:
+    """Finetune the ``budget.top`` candidates from inherited weights and return the best with everyone's results."""
+    calibration = problem.data.subset("train", problem.budget.calibration_rows, problem.seed)
+    best: tuple[float, Derived] | None = None
+    results = []
+    for place, (architecture, score, params) in enumerate(ranking[:problem.budget.top], 1):
+        phase = f"stage{stage}/finalist{place}"
+        problem.seeded(phase)
+        child = derive(supernet, architecture)
+        child.recompute_dice(calibration)
+        inherited = evaluate(child, problem.data.val_dataloader(), problem.objective)
+        fit = problem.engine.fit(child, epochs=problem.budget.top_epochs, patience=problem.budget.patience,
+                                 start=inherited[problem.objective.fitness], phase=phase)
+        tuned = evaluate(child, problem.data.val_dataloader(), problem.objective)
+        fitness = tuned[problem.objective.fitness]
+        results.append({"architecture": architecture.to_dict(), "score": score, "params": params,
+                        "inherited": inherited, "finetuned": tuned, "epochs": fit.epochs,
+                        "best_epoch": fit.best_epoch})
+        if best is None or fitness > best[0]:
+            best = (fitness, child)
+    if best is None:
+        raise RuntimeError(f"stage {stage} ranked no candidate")
+    return best[1], results
+
+
+def write_stage(problem: Problem, folder: Path, stage: int, *, started: float, supernet: Ameir, ranking: Ranking,
+                architecture: Architecture, winner: dict[str, Tensor] | None, winner_model: Ameir | None,
+                summary: dict[str, Any]) -> None:
+    """Write everything a finished stage leaves (the run folder of DESIGN.md)."""
+    save_weights(folder / SUPERNET, supernet.state_dict(), supernet.capacity)
+    if winner is not None and winner_model is not None:
+        save_weights(folder / WINNER, winner, winner_model.capacity)
+    pl.DataFrame({"architecture": [a.to_json() for a, _, _ in ranking], "score": [s for _, s, _ in ranking],
+                  "params": [p for _, _, p in ranking], "rank": range(1, len(ranking) + 1)},
+                 schema={"architecture": pl.String, "score": pl.Float64, "params": pl.Int64, "rank": pl.Int64}
+                 ).write_parquet(folder / "candidates.parquet")
+    write_architecture(folder / "architecture.yaml", architecture)
+    earlier = {str(n): problem.folder.digest(n) for n in problem.stages if n < stage}
+    write_json(folder / "summary.json", {
+        "stage": stage, "seed": problem.seed, "schema": problem.schema.fingerprint(), "made_from": earlier,
+        "digest": _digest(architecture, winner if winner is not None else supernet.state_dict()),
+        "seconds": round(time.monotonic() - started, 3), **summary})
+
+
+def _digest(architecture: Architecture, state: dict[str, Tensor]) -> str:
+    """Return 16 hex digits of a stage's decision and weights."""
+    import hashlib
+
+    digest = hashlib.sha256(architecture.to_json().encode())
+    for name, tensor in sorted(state.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,76 @@
+"""Step 2: feature interactions, evolved from the fields with one-shot weights (paper, Sec. 2.3)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from ameir_pl.errors import AmeirError
+from ameir_pl.models.ameir import Ameir
+from ameir_pl.models.capacity import Capacity
+from ameir_pl.models.derive import inherit
+from ameir_pl.search.assembly import stage_model
+from ameir_pl.search.evaluator import CandidateScorer
+from ameir_pl.search.finalists import Ranking, write_stage
+from ameir_pl.search.problem import Problem
+from ameir_pl.space.architecture import Architecture, Interaction
+from ameir_pl.space.sampling import InteractionRounds
+
+STAGE = 2
+
+
+def search_interactions(problem: Problem) -> None:
+    """Evolve interactions for ``budget.cycles`` cycles and write the top M to ``stage2/``."""
+    started = time.monotonic()
+    budget, wanted = problem.budget, problem.model.interactions
+    base = Architecture(mlp=problem.predefined)
+    data = problem.data
+    valid = data.subset("valid", budget.valid_rows, problem.seed)
+    previous: Ameir | None = stage_model(problem, 1, winner=True) if 1 in problem.stages else None
+    kept: tuple[Interaction, ...] = ()
+    cycles, ranking = [], []  # type: ignore[var-annotated]
+    with problem.folder.writing(STAGE) as folder:
+        for cycle in range(1, budget.cycles + 1):
+            supernet, candidates = cycle_supernet(problem, kept, previous, cycle)
+            rounds = InteractionRounds(candidates, base, problem.seed + 1000 * cycle, budget.paths)
+            counts = problem.engine.train_supernet(supernet, rounds, epochs=budget.cycle_epochs,
+                                                   phase=f"stage2/cycle{cycle}")
+            scorer = CandidateScorer(supernet, problem.objective, valid)
+            ranking = scorer.rank([replace(base, interactions=(c,)) for c in candidates],
+                                  f"stage2/cycle{cycle} scoring")
+            kept = tuple(a.interactions[0] for a, _, _ in ranking[:max(budget.keep, wanted)])
+            cycles.append({"candidates": len(candidates), "kept": len(kept), "best": ranking[0][1],
+                           "activations": _spread(counts)})
+            previous = supernet
+        if len(kept) < wanted:
+            raise AmeirError(f"The dataset's {len(problem.schema.fields)} fields give {len(kept)} interactions, fewer "
+                             f"than dataset.model.interactions={wanted}.")
+        selected = Architecture(interactions=kept[:wanted])
+        write_stage(problem, folder, STAGE, started=started, supernet=supernet, ranking=ranking, architecture=selected,
+                    winner=None, winner_model=None, summary={"cycles": cycles, "selected": _scores(ranking, wanted)})
+
+
+def cycle_supernet(problem: Problem, kept: tuple[Interaction, ...], previous: Ameir | None, cycle: int
+                   ) -> tuple[Ameir, tuple[Interaction, ...]]:
+    """Return the supernet of a cycle and its candidates: the kept interactions crossed with every field.
+
+    Weights of ``previous`` are inherited wherever both read the same thing, the columns of kept interactions among
+    them; a new interaction's columns are fresh.
+    """
+    candidates = problem.interaction_space().expand(kept)
+    problem.seeded(f"stage2/cycle{cycle}")
+    base = Architecture(mlp=problem.predefined)
+    supernet = Ameir(problem.schema, Capacity.of(base, behavior=False).with_interactions(candidates),
+                     **problem.sizes())
+    if previous is not None:
+        inherit(supernet, previous)
+    return supernet, candidates
+
+
+def _spread(counts: dict[str, dict[str, int]]) -> dict[str, int]:
+    values = list(counts.get("interaction", {}).values()) or [0]
+    return {"fewest": min(values), "most": max(values)}
+
+
+def _scores(ranking: Ranking, wanted: int) -> list[dict]:
+    return [{"interaction": list(a.interactions[0]), "score": score} for a, score, _ in ranking[:wanted]]

@@ -1,0 +1,119 @@
+"""The pipeline: stages in their order, each skipped when it is finished; the variants finetuned and measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import nn
+
+from ameir_pl.architecture_file import write_architecture
+from ameir_pl.errors import AmeirError
+from ameir_pl.models.cost import trainable_parameters
+from ameir_pl.progress import console
+from ameir_pl.search.assembly import best_so_far
+from ameir_pl.search.behavior_step import search_behavior
+from ameir_pl.search.evaluator import evaluate
+from ameir_pl.search.interaction_step import search_interactions
+from ameir_pl.search.mlp_step import search_mlp
+from ameir_pl.search.problem import Problem
+
+STEPS: dict[int, Callable[[Problem], None]] = {1: search_behavior, 2: search_interactions, 3: search_mlp}
+
+
+@dataclass
+class Result:
+    """A trained model's row in ``metrics.json``.
+
+    Args:
+        valid: metrics on all validation rows.
+        test: metrics on all test rows.
+        params: weights besides the embedding matrix.
+        embedding_params: weights of the embedding matrix.
+        seconds: of training.
+        epochs: trained.
+        best_epoch: whose weights were kept; 0 means the inherited ones.
+        test_full: full ranking, for retrieval.
+    """
+
+    valid: dict[str, float]
+    test: dict[str, float]
+    params: int
+    embedding_params: int
+    seconds: float
+    epochs: int
+    best_epoch: int
+    test_full: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain values; ``test_full`` only where there is one."""
+        values = asdict(self)
+        if not self.test_full:
+            del values["test_full"]
+        return values
+
+
+def stages_to_run(problem: Problem, stage: int | str) -> tuple[int, ...]:
+    """Return the stages that ``stage=`` means; raises ``AmeirError`` for one the dataset does not have."""
+    if stage == "all":
+        return problem.stages
+    if stage not in (1, 2, 3):
+        raise AmeirError(f"stage must be 1, 2, 3 or all, found '{stage}'.")
+    if stage not in problem.stages:
+        raise AmeirError(f"{problem.schema.dataset} has no stage {stage}; its stages are "
+                         f"{', '.join(map(str, problem.stages))}.")
+    return (int(stage),)
+
+
+def run_stage(problem: Problem, stage: int) -> bool:
+    """Run one stage unless it is finished and may not be overwritten; returns whether it ran."""
+    out = console()
+    for earlier in problem.stages:
+        if earlier < stage:
+            problem.folder.require(earlier, f"Stage {stage}")
+            out.print(f"Stage {stage} uses {problem.folder.stage(earlier)}.")
+    if not problem.overwrite and problem.folder.finished(stage):
+        out.print(f"Stage {stage} is finished: {problem.folder.stage(stage)} (overwrite=true makes it again).")
+        return False
+    STEPS[stage](problem)
+    write_architecture(problem.folder.path / "architecture.yaml", best_so_far(problem))
+    out.print(f"Stage {stage} wrote {problem.folder.stage(stage)}.")
+    return True
+
+
+def measure(problem: Problem, model: nn.Module) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """Return the metrics on the validation rows, on the test rows, and of the full ranking of the test rows."""
+    valid = evaluate(model, problem.data.val_dataloader(), problem.objective)
+    test = evaluate(model, problem.data.test_dataloader(), problem.objective, full=True)
+    full = {name.removeprefix("full_"): value for name, value in test.items() if name.startswith("full_")}
+    return valid, {name: value for name, value in test.items() if not name.startswith("full_")}, full
+
+
+def finetune(problem: Problem, model: nn.Module, name: str, *, inherited: bool) -> Result:
+    """Train ``model`` to its early stop, put its best weights back, measure it."""
+    phase = f"finetune/{name}"
+    start = None
+    if inherited:
+        start = evaluate(model, problem.data.val_dataloader(), problem.objective)[problem.objective.fitness]
+    problem.seeded(phase)
+    started = time.monotonic()
+    fit = problem.engine.fit(model, epochs=problem.budget.finetune_epochs, patience=problem.budget.patience,
+                             start=start, phase=phase)
+    seconds = time.monotonic() - started
+    valid, test, full = measure(problem, model)
+    network, embedding = trainable_parameters(model)
+    return Result(valid, test, network, embedding, round(seconds, 2), fit.epochs, fit.best_epoch, full)
+
+
+def train_baseline(problem: Problem, name: str) -> tuple[nn.Module, Result]:
+    """Train a baseline in the same harness: the reference line."""
+    if problem.baseline is None:
+        raise AmeirError("This problem was set up without baselines.")
+    problem.seeded(f"baseline/{name}")
+    model = problem.baseline(name)
+    return model, finetune(problem, model, name.upper() if name == "dnn" else name, inherited=False)
+
+
+__all__ = ["Result", "finetune", "measure", "run_stage", "stages_to_run", "train_baseline"]

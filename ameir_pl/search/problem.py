@@ -1,0 +1,209 @@
+"""Problem: everything a step needs to know of the dataset, the settings and the engine that trains."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from ameir_pl.batch import Batch
+from ameir_pl.models.ameir import Ameir, Derived
+from ameir_pl.models.capacity import aggregation_width
+from ameir_pl.nn.operations import names as operation_names
+from ameir_pl.objectives.base import Objective
+from ameir_pl.schema import Schema
+from ameir_pl.search.run_folder import RunFolder
+from ameir_pl.space.architecture import Architecture, Interaction, MlpLayer
+from ameir_pl.space.sampling import Rounds
+from ameir_pl.space.space import BLOCK_ACTIVATIONS, MLP_ACTIVATIONS, NORMS, BlockSpace, InteractionSpace, MlpSpace
+
+
+@dataclass
+class ModelSettings:
+    """Sizes of a dataset's models (the paper's table of settings).
+
+    Args:
+        embedding_size: K.
+        blocks: L_a, building blocks of the behavior network.
+        hidden_layers: L_c, hidden layers of the searched MLP.
+        mlp: units of the pre-defined MLP of steps 1 and 2.
+        interactions: M, interactions selected by step 2.
+        block_dropout: dropout in the building blocks.
+        mlp_dropout: dropout in the MLP.
+    """
+
+    embedding_size: int = 16
+    blocks: int = 0
+    hidden_layers: int = 0
+    mlp: list[int] = field(default_factory=list)
+    interactions: int = 0
+    block_dropout: float = 0.0
+    mlp_dropout: float = 0.0
+
+
+@dataclass
+class Budget:
+    """How much a search may spend.
+
+    Args:
+        name: ``paper`` or ``demo``.
+        stage1_epochs: epochs over the training rows of step 1's supernet.
+        cycle_epochs: epochs of each cycle of step 2.
+        stage3_epochs: epochs of step 3's supernet.
+        samples: architectures scored in steps 1 and 3 (all of a space that is not larger).
+        valid_rows: rows of the fixed validation subset that scores candidates.
+        calibration_rows: training rows on which Dice statistics are recomputed for a scored child.
+        top: candidates that are finetuned and compared on the whole validation set.
+        top_epochs: at most that many epochs for each of them.
+        cycles: cycles of step 2.
+        keep: interactions kept after each cycle.
+        paths: the most paths of one update of step 2.
+        finetune_epochs: at most that many epochs for the final models and the baseline.
+        patience: epochs without a better validation before finetuning stops.
+    """
+
+    name: str = "paper"
+    stage1_epochs: int = 10
+    cycle_epochs: int = 2
+    stage3_epochs: int = 10
+    samples: int = 2000
+    valid_rows: int = 10000
+    calibration_rows: int = 4096
+    top: int = 5
+    top_epochs: int = 5
+    cycles: int = 4
+    keep: int = 50
+    paths: int = 128
+    finetune_epochs: int = 20
+    patience: int = 2
+
+
+@dataclass
+class SpaceSettings:
+    """The operation sets; None means every registered operation the dataset allows."""
+
+    layers: list[str] | None = None
+    norms: list[str] = field(default_factory=lambda: list(NORMS))
+    block_activations: list[str] = field(default_factory=lambda: list(BLOCK_ACTIVATIONS))
+    mlp_activations: list[str] = field(default_factory=lambda: list(MLP_ACTIVATIONS))
+
+
+class Data(Protocol):
+    """The loaders of a dataset."""
+
+    rows: dict[str, int]
+
+    def train_dataloader(self) -> Iterable[Batch]:
+        """Return the training batches of an epoch."""
+        ...
+
+    def val_dataloader(self) -> Iterable[Batch]:
+        """Return all validation rows."""
+        ...
+
+    def test_dataloader(self) -> Iterable[Batch]:
+        """Return all test rows."""
+        ...
+
+    def subset(self, split: str, rows: int, seed: int) -> list[Batch]:
+        """Return a fixed sample of a split."""
+        ...
+
+
+@dataclass
+class Fit:
+    """What finetuning gave: seconds, epochs run, the epoch whose weights were kept (0: the start's)."""
+
+    seconds: float
+    epochs: int
+    best_epoch: int
+
+
+class Engine(Protocol):
+    """Trains; built from the trainer, callbacks and loggers that the user chose."""
+
+    def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: int, phase: str) -> dict[str, Any]:
+        """Train shared weights fairly; returns how often each choice was activated."""
+        ...
+
+    def fit(self, model: nn.Module, *, epochs: int, patience: int, start: float | None, phase: str) -> Fit:
+        """Train a model with early stopping; ``start`` is the fitness of its weights if they are inherited."""
+        ...
+
+
+@dataclass
+class Problem:
+    """One search: a dataset, its settings, a seed and a run folder.
+
+    Args:
+        schema: of the dataset.
+        data: its loaders.
+        objective: loss and metrics.
+        engine: what trains.
+        folder: where results go.
+        model: sizes.
+        budget: effort.
+        space: operation sets.
+        stages: which of 1, 2, 3 this dataset has.
+        seed: of everything random.
+        overwrite: whether finished results may be replaced.
+        baseline: builds a named baseline.
+    """
+
+    schema: Schema
+    data: Data
+    objective: Objective
+    engine: Engine
+    folder: RunFolder
+    model: ModelSettings
+    budget: Budget
+    space: SpaceSettings
+    stages: tuple[int, ...]
+    seed: int
+    overwrite: bool = False
+    baseline: Callable[[str], nn.Module] | None = None
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layer operations this dataset can use."""
+        allowed = operation_names(self.schema.has_target)
+        return tuple(allowed if self.space.layers is None else self.space.layers)
+
+    @property
+    def predefined(self) -> tuple[MlpLayer, ...]:
+        """The pre-defined MLP."""
+        return tuple(MlpLayer(units, "relu") for units in self.model.mlp)
+
+    def block_space(self) -> BlockSpace:
+        """Return the subspace of step 1."""
+        return BlockSpace(self.model.blocks, self.layers, tuple(self.space.norms), tuple(self.space.block_activations))
+
+    def interaction_space(self) -> InteractionSpace:
+        """Return the subspace of step 2."""
+        return InteractionSpace(self.schema.field_names)
+
+    def mlp_space(self, interactions: tuple[Interaction, ...]) -> MlpSpace:
+        """Return the subspace of step 3, whose widths are ratios of K0."""
+        width = aggregation_width(self.schema, self.model.embedding_size, interactions)
+        return MlpSpace(self.model.hidden_layers, width, tuple(self.space.mlp_activations))
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the keyword arguments every AMEIR model of this problem shares."""
+        return {"embedding_size": self.model.embedding_size, "block_dropout": self.model.block_dropout,
+                "mlp_dropout": self.model.mlp_dropout}
+
+    def derived(self, architecture: Architecture) -> Derived:
+        """Return a fresh model of ``architecture``."""
+        return Derived(self.schema, architecture, **self.sizes())
+
+    def seeded(self, phase: str) -> int:
+        """Seed torch's generator (initial weights, dropout) for a phase and return the seed: the same whichever
+        phases ran before in this process."""
+        digest = hashlib.sha256(f"{self.seed}/{phase}".encode()).digest()
+        seed = int.from_bytes(digest[:7], "big")
+        torch.manual_seed(seed)
+        return seed

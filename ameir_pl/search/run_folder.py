@@ -1,0 +1,122 @@
+"""RunFolder: where a run's results are, which stages are finished, and whether they still fit together."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ameir_pl.architecture_file import read_architecture
+from ameir_pl.atomic import write_json
+from ameir_pl.errors import AmeirError
+from ameir_pl.models.capacity import Capacity
+from ameir_pl.space.architecture import Architecture
+
+SUPERNET = "supernet.ckpt"
+WINNER = "winner.ckpt"
+
+
+class RunFolder:
+    """``runs/<dataset>/<run>/``.
+
+    Args:
+        path: the folder; made when first written to.
+        schema: fingerprint of the schema that this run's results must have been made with.
+        hint: how a command for this run is written, e.g. ``python search.py dataset=movielens run=x``.
+    """
+
+    def __init__(self, path: Path, schema: str, hint: str) -> None:
+        self.path, self.schema, self.hint = path, schema, hint
+
+    def stage(self, number: int) -> Path:
+        """Return the folder of a stage."""
+        return self.path / f"stage{number}"
+
+    def finished(self, number: int) -> bool:
+        """Return whether a stage is finished; raises ``AmeirError`` when it was made from another schema or from
+        other results of an earlier stage."""
+        if not (self.stage(number) / "summary.json").exists():
+            return False
+        summary = self.summary(number)
+        if summary["schema"] != self.schema:
+            raise AmeirError(f"{self.stage(number)} was made with another schema of the dataset (its fingerprint is "
+                             f"{summary['schema']}, the data's is {self.schema}). Choose another run=…, or "
+                             "start again with overwrite=true.")
+        for earlier, digest in summary["made_from"].items():
+            now = self.digest(int(earlier)) if self.finished(int(earlier)) else "missing"
+            if now != digest:
+                raise AmeirError(f"{self.stage(number)} was made from another stage {earlier} than the one that is "
+                                 f"there now. Make it again: {self.hint} stage={number} overwrite=true")
+        return True
+
+    def require(self, number: int, wanted_by: str) -> None:
+        """Raise ``AmeirError`` naming the command that makes a missing stage."""
+        if not self.finished(number):
+            raise AmeirError(f"{wanted_by} needs the result of stage {number}, and {self.stage(number)} has none. "
+                             f"Make it with: {self.hint} stage={number}")
+
+    def summary(self, number: int) -> dict[str, Any]:
+        """Return a finished stage's summary."""
+        return read_json(self.stage(number) / "summary.json")
+
+    def digest(self, number: int) -> str:
+        """Return what identifies a stage's result."""
+        return self.summary(number)["digest"]
+
+    def architecture(self, number: int) -> Architecture:
+        """Return what a finished stage decided."""
+        return read_architecture(self.stage(number) / "architecture.yaml")
+
+    @contextmanager
+    def writing(self, number: int) -> Iterator[Path]:
+        """Give an empty folder that becomes the stage's when the block ends well; a failed one leaves nothing."""
+        final = self.stage(number)
+        part = final.with_name(f".{final.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        try:
+            yield part
+            if final.exists():
+                shutil.rmtree(final)
+            part.rename(final)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises ``AmeirError`` naming a file that is missing or damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise AmeirError(f"{path} is missing.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise AmeirError(f"{path} is damaged: {error}.") from error
+    if not isinstance(value, dict):
+        raise AmeirError(f"{path} is damaged: expected an object, found {type(value).__name__}.")
+    return value
+
+
+def save_weights(path: Path, state: dict[str, Tensor], capacity: Capacity) -> None:
+    """Write a model's tensors and the capacity they belong to."""
+    torch.save({"state": {k: v.detach().cpu() for k, v in state.items()}, "capacity": capacity.to_json()}, path)
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], Capacity]:
+    """Read what :func:`save_weights` wrote; tensors and strings only. Raises ``AmeirError`` on damage."""
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        return content["state"], Capacity.from_json(content["capacity"])
+    except FileNotFoundError as error:
+        raise AmeirError(f"{path} is missing.") from error
+    except Exception as error:  # torch raises many kinds for a damaged file; all of them mean the same here
+        raise AmeirError(f"{path} cannot be read ({type(error).__name__}); it is damaged or from another version. "
+                         "Make its stage again with overwrite=true.") from error
+
+
+__all__ = ["SUPERNET", "WINNER", "RunFolder", "load_weights", "read_json", "save_weights", "write_json"]

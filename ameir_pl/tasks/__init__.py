@@ -1,0 +1,1 @@
+"""LightningModules: fitting any model, training a supernet fairly."""

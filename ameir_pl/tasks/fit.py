@@ -1,0 +1,64 @@
+"""FitTask: trains any model that maps a Batch to an output, and validates on all rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from ameir_pl.batch import Batch
+from ameir_pl.objectives.base import Objective
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+SchedulerFactory = Callable[..., torch.optim.lr_scheduler.LRScheduler]
+
+
+def decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Return optimizer groups with L2 on weights and embeddings and none on biases, norms and gates of one axis."""
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for parameter in model.parameters():
+        groups[parameter.dim() > 1].append(parameter)
+    return [{"params": groups[True], "weight_decay": weight_decay}, {"params": groups[False], "weight_decay": 0.0}]
+
+
+class FitTask(pl.LightningModule):
+    """Trains ``model`` on an objective.
+
+    Args:
+        model: ``model(batch)`` gives what the objective takes.
+        objective: loss and metrics.
+        optimizer: given the parameters.
+        weight_decay: L2 on weights and embeddings.
+        phase: prefix of what is logged, e.g. ``finetune/AMEIR-C``.
+    """
+
+    def __init__(self, model: nn.Module, objective: Objective, optimizer: OptimizerFactory, *, weight_decay: float,
+                 phase: str) -> None:
+        super().__init__()
+        self.model, self.objective, self.phase = model, objective, phase
+        self._optimizer, self._weight_decay = optimizer, weight_decay
+        self._predictions: list[dict[str, Tensor]] = []
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the batch's mean loss."""
+        loss = self.objective.loss(self.model, self.model(batch), batch)
+        self.log(f"{self.phase}/train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect what the metrics need; they are computed once on all rows."""
+        self._predictions.append(self.objective.predictions(self.model, self.model(batch), batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the whole validation set, ``fitness`` among them for early stopping."""
+        metrics = self.objective.metrics(self._predictions)
+        self._predictions = []
+        self.log_dict({f"{self.phase}/valid_{name}": value for name, value in metrics.items()})
+        self.log("fitness", metrics[self.objective.fitness], logger=False)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimizer at a constant rate."""
+        return self._optimizer(decayed(self.model, self._weight_decay))  # type: ignore[arg-type]

@@ -1,0 +1,59 @@
+"""SupernetTask: fair one-shot training. The callback draws a batch's paths, this module sums their losses."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from ameir_pl.batch import Batch
+from ameir_pl.models.ameir import Ameir
+from ameir_pl.models.splitting import predict_split
+from ameir_pl.objectives.base import Objective
+from ameir_pl.space.sampling import FAIRNESS, Rounds
+from ameir_pl.tasks.fit import OptimizerFactory, SchedulerFactory, decayed
+
+
+class SupernetTask(pl.LightningModule):
+    """Trains the shared weights of a supernet.
+
+    Args:
+        model: the supernet.
+        rounds: what the ``UniformSampling`` callback draws from.
+        objective: loss and metrics.
+        optimizer: given the parameters.
+        scheduler: given the optimizer and ``T_max``, the number of updates (one cosine decay).
+        weight_decay: L2 on weights and embeddings.
+        fairness: ``split``, ``full`` or ``uniform``.
+        phase: prefix of what is logged.
+    """
+
+    def __init__(self, model: Ameir, rounds: Rounds, objective: Objective, optimizer: OptimizerFactory,
+                 scheduler: SchedulerFactory, *, weight_decay: float, fairness: str, phase: str) -> None:
+        super().__init__()
+        if fairness not in FAIRNESS:
+            raise ValueError(f"fairness {fairness} is not one of {FAIRNESS}")
+        self.model, self.objective, self.rounds = model, objective, rounds
+        self.fairness, self.phase = fairness, phase
+        self._optimizer, self._scheduler, self._weight_decay = optimizer, scheduler, weight_decay
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return one loss for all paths of the batch, so that one backward sums their gradients."""
+        if not batch.paths:
+            raise RuntimeError("This batch has no paths; the UniformSampling callback is missing.")
+        x = self.model.embed(batch)
+        if self.fairness == "split":
+            loss = self.objective.loss(self.model, predict_split(self.model, x, batch.paths), batch)
+        else:
+            losses = [self.objective.loss(self.model, self.model.predict(x, p), batch) for p in batch.paths]
+            # The mean, so that the learning rate and L2 mean the same under every scheme.
+            loss = torch.stack(losses).mean()
+        self.log(f"{self.phase}/train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        return loss
+
+    def configure_optimizers(self) -> dict:
+        """Return the optimizer and one cosine decay over all updates."""
+        optimizer = self._optimizer(decayed(self.model, self._weight_decay))  # type: ignore[arg-type]
+        updates = int(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer,
+                "lr_scheduler": {"scheduler": self._scheduler(optimizer, T_max=max(updates, 1)), "interval": "step"}}
