@@ -51,6 +51,13 @@ class Inputs:
         return Inputs(*(None if t is None else t[rows] for t in
                         (self.fields, self.history, self.mask, self.target, self.dense)))
 
+    def split(self, sizes: list[int]) -> list[Inputs]:
+        """Return groups of consecutive rows. One torch.split a tensor: slices would each fill a gradient of B rows."""
+        parts = [None if t is None else t.split(sizes) for t in
+                 (self.fields, self.history, self.mask, self.target, self.dense)]
+        return [Inputs(*(None if p is None else p[j] for p in parts))  # type: ignore[arg-type]
+                for j in range(len(sizes))]
+
     @classmethod
     def join(cls, parts: Sequence[Inputs]) -> Inputs:
         """Return the rows of all parts; histories, trimmed to each batch's longest, are padded to one length."""
@@ -129,12 +136,18 @@ class Ameir(nn.Module):
         """Stage 1: h_a (B, 2D or 3D) of the history, None where there is none."""
         if x.history is None:
             return None
+        return self.pooling(self.run_blocks(x, blocks), x.mask, x.target)
+
+    def run_blocks(self, x: Inputs, blocks: Sequence[Block]) -> Tensor:
+        """Return the last block's output (B, T, D)."""
         if len(blocks) != len(self.blocks):
             raise AmeirError(f"The model has {len(self.blocks)} blocks, the architecture {len(blocks)}.")
         h = x.history
+        if h is None:
+            raise AmeirError("There is no history for the blocks to read.")
         for module, block in zip(self.blocks, blocks, strict=True):
             h = module(h, x.mask, x.target, layer=block.layer, activation=block.activation, norm=block.norm)
-        return self.pooling(h, x.mask, x.target)
+        return h
 
     def aggregate(self, x: Inputs, h_a: Tensor | None, architecture: Architecture,
                   statistics: Statistics | None = None) -> Tensor:

@@ -31,21 +31,21 @@ def predict_split(model: Ameir, x: Inputs, paths: Sequence[Architecture]) -> Ten
                          "Raise dataset.train.batch_size.")
     if len({p.interactions for p in paths}) > 1:
         return _split_interactions(model, x, paths)
-    groups = _groups(len(x), len(paths))
-    if len({p.blocks for p in paths}) > 1:
-        parts = [model.behavior(x[rows], p.blocks) for rows, p in zip(groups, paths, strict=True)]
-        h_a = torch.cat([p for p in parts if p is not None])
-        if len({p.mlp for p in paths}) == 1:
-            return model.aggregate(x, h_a, paths[0])
-    else:
+    sizes = group_sizes(len(x), len(paths))
+    if len({p.blocks for p in paths}) == 1:
         h_a = model.behavior(x, paths[0].blocks)
-    return torch.cat([model.aggregate(x[rows], None if h_a is None else h_a[rows], p)
-                      for rows, p in zip(groups, paths, strict=True)])
+    else:
+        parts = [model.run_blocks(part, p.blocks) for part, p in zip(x.split(sizes), paths, strict=True)]
+        h_a = model.pooling(torch.cat(parts), x.mask, x.target)
+    if len({p.mlp for p in paths}) == 1:
+        return model.aggregate(x, h_a, paths[0])
+    own = [None] * len(paths) if h_a is None else h_a.split(sizes)
+    return torch.cat([model.aggregate(part, h, p) for part, h, p in zip(x.split(sizes), own, paths, strict=True)])
 
 
-def _groups(rows: int, paths: int) -> list[slice]:
-    bounds = [rows * j // paths for j in range(paths + 1)]
-    return [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+def group_sizes(rows: int, paths: int) -> list[int]:
+    """Return how many rows each path gets: all of them together, differing by at most one."""
+    return [rows * (j + 1) // paths - rows * j // paths for j in range(paths)]
 
 
 def _split_interactions(model: Ameir, x: Inputs, paths: Sequence[Architecture]) -> Tensor:
