@@ -5,19 +5,49 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 10.0
 
 
-def console() -> Console:
-    """Return a console on standard error, so that standard output keeps to results."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+_log: ContextVar[Path | None] = ContextVar("log", default=None)
+
+
+class LoggedConsole(Console):
+    """A console whose lines and tables also go to the file of :func:`logging_to`, without colours."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, and append the same to the log."""
+        super().print(*objects, **options)
+        path = _log.get()
+        if path is not None and all(isinstance(o, str | Table) for o in objects):  # not a live bar's control codes
+            with path.open("a", encoding="utf-8") as file:
+                Console(file=file, width=max(self.width, 80), color_system=None, highlight=False,
+                        soft_wrap=True).print(*objects, **options)
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Append what consoles print within the block to ``path``."""
+    token = _log.set(path)
+    try:
+        yield
+    finally:
+        _log.reset(token)
+
+
+def console(*, results: bool = False) -> Console:
+    """Return a console on standard error, so that standard output keeps to ``results``."""
+    return LoggedConsole(file=sys.stdout if results else sys.stderr, highlight=False, soft_wrap=True)
 
 
 class Meter:

@@ -13,8 +13,11 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ameir_pl.cli.checks import check_values
 from ameir_pl.cli.config import Config
 from ameir_pl.errors import AmeirError, did_you_mean
+
+ARCHITECTURE = "architecture="
 
 
 def conf_folder() -> Path:
@@ -29,10 +32,16 @@ def conf_folder() -> Path:
 def raw_config(name: str, overrides: list[str]) -> DictConfig:
     """Compose ``name`` with Hydra; raises ``AmeirError`` naming a mistyped key or file and the nearest one."""
     GlobalHydra.instance().clear()
+    # Hydra would take architecture= for the choice of a config group, as conf/architecture/ is a folder; it is a name
+    # there or a path anywhere.
+    chosen = [o.removeprefix(ARCHITECTURE) for o in overrides if o.startswith(ARCHITECTURE)]
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         try:
-            return compose(name, overrides)
-        except (HydraException, OmegaConfBaseException) as error:
+            composed = compose(name, [o for o in overrides if not o.startswith(ARCHITECTURE)])
+            if chosen:
+                composed.architecture = None if chosen[-1] in ("", "null") else chosen[-1]
+            return composed
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise AmeirError(_explain(name, overrides, error)) from error
 
 
@@ -46,19 +55,13 @@ def load_config(name: str, overrides: list[str]) -> tuple[Config, DictConfig]:
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or ""
         message = (getattr(error, "msg", None) or str(error)).splitlines()[0]
-        near = did_you_mean(key.split(".")[-1], _leaves(OmegaConf.structured(Config))) if "not in" in message else ""
-        raise AmeirError(f"Configuration: {key}: {message}.{near}") from error
+        if " not in '" in message:
+            raise AmeirError(_unknown(key, _leaves(OmegaConf.structured(Config)))) from error
+        where = f"{key}: " if key else ""
+        raise AmeirError(f"Configuration: {where}{message.rstrip('.')}.") from error
     if not isinstance(config, Config):
         raise AmeirError(f"Configuration {name} is not of the type it should be.")
-    # Values from the command line that a closed type still admits.
-    for key, value in (("dataset.train.batch_size", config.dataset.train.batch_size),
-                       ("dataset.train.eval_batch_size", config.dataset.train.eval_batch_size),
-                       ("dataset.model.embedding_size", config.dataset.model.embedding_size),
-                       ("budget.samples", config.budget.samples), ("budget.top", config.budget.top),
-                       ("budget.cycles", config.budget.cycles), ("budget.keep", config.budget.keep),
-                       ("budget.paths", config.budget.paths), ("budget.valid_rows", config.budget.valid_rows)):
-        if value < 1:
-            raise AmeirError(f"Configuration: {key}={value} must be at least 1.")
+    check_values(config)
     if not re.fullmatch(r"[\w.+-]+", config.run) or config.run.startswith("."):
         raise AmeirError(f"Configuration: run={config.run} names a folder under runs/; use letters, digits, "
                          "'-', '_', '.' and '+'.")
@@ -75,15 +78,12 @@ def _explain(name: str, overrides: list[str], error: Exception) -> str:
         if options:
             return f"There is no {group}={option}.{did_you_mean(option, options)}"
         return str(error).splitlines()[0]
-    known = _leaves(raw_config(name, [])) | _groups()
+    known = _leaves(raw_config(name, []))
     for key in keys:
-        if key not in known and not (conf_folder() / key).is_dir():
-            # The whole path first, then the last word of it: `learning_rate` finds dataset.train.learning_rate.
-            near = [k for k in known if k.split(".")[-1] == key.split(".")[-1]]
-            hint = f" Did you mean '{sorted(near, key=len)[0]}'?" if near else did_you_mean(key, known)
-            if " Known: " in hint:
-                hint = " The keys are listed in conf/search.yaml and by --cfg job."
-            return f"Unknown configuration key '{key}'.{hint}"
+        if key and key not in known and key != "dataset_budget":
+            if name == "search" and key in _leaves(raw_config("train", [])):
+                return f"'{key}' is a setting of `python train.py`, not of this command."
+            return _unknown(key, known)
     if isinstance(error, ConfigCompositionException):
         cause = error.__cause__
         return f"Configuration: {' '.join(str(error).split())}" + (f" ({cause})" if cause else "")
@@ -95,8 +95,14 @@ def _options(group: str) -> list[str]:
     return [str(f.relative_to(folder).with_suffix("")).replace(os.sep, "/") for f in folder.rglob("*.yaml")]
 
 
-def _groups() -> set[str]:
-    return {f.name for f in conf_folder().iterdir() if f.is_dir()}
+def _unknown(key: str, known: set[str]) -> str:
+    # The last word of a path first: `learning_rate` finds dataset.train.learning_rate.
+    near = [k for k in known if k.split(".")[-1] == key.split(".")[-1]]
+    leaves = {k for k in known if not any(other.startswith(f"{k}.") for other in known)}
+    hint = f" Did you mean '{sorted(near, key=len)[0]}'?" if near else did_you_mean(key, leaves)
+    if " Known: " in hint:
+        hint = " The keys are listed in conf/search.yaml and by --cfg job."
+    return f"Unknown configuration key '{key}'.{hint}"
 
 
 def _leaves(config: Any, prefix: str = "") -> set[str]:

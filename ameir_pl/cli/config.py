@@ -94,3 +94,6 @@ class Config:
 RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.stages", "dataset.model", "dataset.train", "budget",
                "space", "optimizer", "scheduler", "trainer.precision", "seed", "fairness", "inherit")
 """What a run's results depend on: a run folder holds results of one such configuration."""
+
+TRAIN_KEYS = ("model.name", "architecture")
+"""What they also depend on when ``train.py`` made them; a search has neither."""

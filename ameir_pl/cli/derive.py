@@ -34,13 +34,22 @@ def made_from(session: Session, variant: str) -> str:
 
 
 def bundle_state(session: Session, config: Config, variant: str) -> str | None:
-    """Return ``derived`` or ``finetuned`` for the bundle of this variant and these stages, None without one."""
+    """Return ``derived`` or ``finetuned`` for the bundle of this variant, None without one.
+
+    Raises:
+        AmeirError: there is another model: of another variant, or derived from stages that were made again since.
+    """
     folder = session.problem.folder.path / "model"
     if not folder.exists():
         return None
     bundle = read_bundle(folder)
-    same = bundle.variant == variant and bundle.made_from == made_from(session, variant)
-    return bundle.state if same else None
+    again = (f"Replace it: ameir derive dataset={config.dataset.name} run={config.run} variant={variant} "
+             "overwrite=true")
+    if bundle.variant != variant:
+        raise AmeirError(f"{folder} holds {bundle.variant}, not {variant}. {again}")
+    if bundle.made_from != made_from(session, variant):
+        raise AmeirError(f"{folder} was derived from other stages than those that are there now. {again}")
+    return bundle.state
 
 
 def derive_bundle(session: Session, config: Config) -> Path:
@@ -51,8 +60,6 @@ def derive_bundle(session: Session, config: Config) -> Path:
     if not config.overwrite and bundle_state(session, config, variant) is not None:
         console().print(f"{variant} is derived: {folder} (overwrite=true makes it again).")
         return folder
-    if folder.exists() and not config.overwrite and read_bundle(folder).made_from == sources:
-        raise AmeirError(f"{folder} holds {read_bundle(folder).variant}; overwrite=true replaces it with {variant}.")
     model = assembled(problem, variant, weights=config.inherit)
     write_bundle(folder, model, session.vocabulary, variant=variant, state="derived", made_from=sources)
     console().print(f"Derived {variant}: {folder}")
@@ -62,5 +69,7 @@ def derive_bundle(session: Session, config: Config) -> Path:
 @command("search")
 def main(config: Config, composed: DictConfig) -> Path:
     """Assemble the finished stages and write the bundle ``model/`` with inherited weights."""
-    with open_session(config, composed) as session:
+    session = open_session(config, composed)
+    made_from(session, chosen_variant(session, config))  # raises, naming the command, when a stage is missing
+    with session:
         return derive_bundle(session, config)

@@ -13,7 +13,6 @@ from pytorch_lightning.loggers import Logger
 from torch import nn
 
 from ameir_pl.callbacks import ActivationCounts, BestWeights
-from ameir_pl.errors import AmeirError
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.objectives.base import Objective
 from ameir_pl.search.problem import Fit
@@ -32,7 +31,7 @@ class LightningEngine:
         optimizer: given the parameters.
         scheduler: given the optimizer and T_max; used for supernets.
         callbacks: make the callbacks of one fit.
-        loggers: shared by all fits of this process.
+        loggers: shared by all fits of this process; read when a fit begins.
         weight_decay: L2.
         fairness: scheme of supernet training.
         seeded: seeds torch for a phase.
@@ -43,7 +42,7 @@ class LightningEngine:
                  loggers: Sequence[Logger], weight_decay: float, fairness: str) -> None:
         self.data, self.objective = data, objective
         self._trainer, self._optimizer, self._scheduler = trainer, optimizer, scheduler
-        self._callbacks, self._loggers = callbacks, list(loggers)
+        self._callbacks, self._loggers = callbacks, loggers
         self._weight_decay, self._fairness = weight_decay, fairness
 
     def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: int, phase: str) -> dict[str, Any]:
@@ -64,9 +63,8 @@ class LightningEngine:
         trainer = self._run(task, [*self._callbacks(), best, stop], epochs, validate=True)
         return Fit(time.monotonic() - started, trainer.current_epoch, best.epoch)
 
-    def _run(self, task: pl.LightningModule, callbacks: list[pl.Callback], epochs: int, *, validate: bool) -> pl.Trainer:
-        if epochs < 1:
-            raise AmeirError(f"A budget of {epochs} epochs trains nothing; use at least 1.")
+    def _run(self, task: pl.LightningModule, callbacks: list[pl.Callback], epochs: int, *, validate: bool
+             ) -> pl.Trainer:
         if hasattr(self.data, "epoch"):
             self.data.epoch = 0
         with warnings.catch_warnings():
@@ -75,7 +73,9 @@ class LightningEngine:
             warnings.filterwarnings("ignore", ".*The number of training batches.*")
             warnings.filterwarnings("ignore", ".*LeafSpec.*")
             warnings.filterwarnings("ignore", ".*Checkpoint directory.*")
-            trainer = self._trainer(max_epochs=epochs, callbacks=callbacks, logger=self._loggers,
+            # A supernet is not validated while it trains: its children are scored afterwards.
+            warnings.filterwarnings("ignore", ".*have no `validation_step`.*")
+            trainer = self._trainer(max_epochs=epochs, callbacks=callbacks, logger=list(self._loggers),
                                     enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
                                     num_sanity_val_steps=0, use_distributed_sampler=False,
                                     limit_val_batches=None if validate else 0)

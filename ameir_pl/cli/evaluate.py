@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
+from ameir_pl.cli.derive import bundle_state
 from ameir_pl.cli.setup import open_session
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import read_bundle
@@ -20,12 +21,15 @@ from ameir_pl.search.run_folder import read_json
 @command("search")
 def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     """Measure ``model/`` on all validation and test rows and write the numbers into metrics.json."""
-    with open_session(config, composed) as session:
-        problem = session.problem
-        folder = problem.folder.path / "model"
-        bundle = read_bundle(folder)
-        if bundle.model.schema != problem.schema:
-            raise AmeirError(f"{folder} was made with another schema than the data have now; derive it again.")
+    session = open_session(config, composed, "evaluate")
+    problem = session.problem
+    folder = problem.folder.path / "model"
+    bundle = read_bundle(folder)
+    if bundle.model.schema != problem.schema:
+        raise AmeirError(f"{folder} was made with another schema than the data have now; derive it again.")
+    if bundle.state != "trained" and all(problem.folder.stage(s).exists() for s in problem.stages):
+        bundle_state(session, config, bundle.variant)  # raises for a model that the stages have left behind
+    with session:
         valid, test, full = measure(problem, bundle.model)
         path = problem.folder.path / METRICS
         known = read_json(path)["models"].get(bundle.variant, {}) if path.exists() else {}

@@ -36,20 +36,25 @@ def finished(session: Session, config: Config) -> bool:
             and names <= set(read_json(path)["models"]))
 
 
+def require_bundle(session: Session, config: Config) -> None:
+    """Raise ``AmeirError``, naming the command, when a stage or the derived bundle is missing or no longer fits."""
+    for name in wanted(session, config):
+        made_from(session, name)
+    chosen = chosen_variant(session, config)
+    if bundle_state(session, config, chosen) is None:
+        raise AmeirError(f"There is no derived {chosen} of this run in {session.problem.folder.path / 'model'}. Make "
+                         f"it with: ameir derive dataset={config.dataset.name} run={config.run}")
+
+
 def finetune_variants(session: Session, config: Config) -> dict[str, Any]:
     """Finetune the bundle and the plainer variants, train the baseline, write metrics.json and show the table."""
     problem, chosen = session.problem, chosen_variant(session, config)
     folder = problem.folder.path / "model"
-    for name in wanted(session, config):
-        made_from(session, name)  # raises, naming the command, when a stage is missing
     if not config.overwrite and finished(session, config):
         console().print(f"{chosen} is finetuned: {folder} (overwrite=true does it again).")
         metrics = read_json(problem.folder.path / METRICS)
         show(metrics, [folder])
         return metrics
-    if bundle_state(session, config, chosen) is None:
-        raise AmeirError(f"There is no derived {chosen} of this run in {folder}. Make it with: ameir derive "
-                         f"dataset={config.dataset.name} run={config.run}")
     models: dict[str, dict[str, Any]] = {}
     if config.reference:
         _, result = train_baseline(problem, config.reference)
@@ -75,5 +80,7 @@ def finetune_variants(session: Session, config: Config) -> dict[str, Any]:
 @command("search")
 def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     """Finetune the derived bundle, the plainer variants and the reference; write metrics.json and the table."""
-    with open_session(config, composed) as session:
+    session = open_session(config, composed)
+    require_bundle(session, config)
+    with session:
         return finetune_variants(session, config)

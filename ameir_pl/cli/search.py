@@ -8,25 +8,30 @@ from omegaconf import DictConfig
 
 from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
-from ameir_pl.cli.derive import derive_bundle
+from ameir_pl.cli.derive import chosen_variant, derive_bundle
 from ameir_pl.cli.finetune import finetune_variants, finished
 from ameir_pl.cli.setup import open_session
+from ameir_pl.progress import console
 from ameir_pl.reports.table import METRICS, show
-from ameir_pl.search.pipeline import run_stage, stages_to_run
+from ameir_pl.search.pipeline import require_earlier, run_stage, stages_to_run
 from ameir_pl.search.run_folder import read_json
 
 
 @command("search")
 def main(config: Config, composed: DictConfig) -> dict[str, Any] | None:
     """Run what ``stage=`` asks for; with ``all`` also derive, finetune and show the table."""
-    stage = int(config.stage) if str(config.stage).isdecimal() else config.stage
-    with open_session(config, composed) as session:
-        problem = session.problem
-        stages = stages_to_run(problem, stage)
+    stages, stage = stages_to_run(config.dataset.name, config.dataset.stages, config.stage), config.stage
+    session = open_session(config, composed, "search", stages)
+    problem = session.problem
+    if stage == "all":
+        chosen_variant(session, config)
+    else:
+        require_earlier(problem, stages[0])
+    with session:
         if stage == "all" and not config.overwrite and finished(session, config):
             metrics = read_json(problem.folder.path / METRICS)
             show(metrics, [problem.folder.path / METRICS, problem.folder.path / "model"])
-            print(f"This run is finished; nothing was trained. overwrite=true makes it again, run=… another one.")
+            console().print("This run is finished; nothing was trained. overwrite=true makes it again, run=… another.")
             return metrics
         for number in stages:
             run_stage(problem, number)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
@@ -19,19 +23,24 @@ from ameir_pl.architecture_file import find_architecture, read_architecture
 from ameir_pl.atomic import write_text
 from ameir_pl.baselines import BASELINES
 from ameir_pl.callbacks.metrics_csv import MetricsCsv
+from ameir_pl.cli.checks import check_factories, check_space, check_stages, usable_layers
 from ameir_pl.cli.compose import conf_folder
-from ameir_pl.cli.config import RESULT_KEYS, Config
+from ameir_pl.cli.config import RESULT_KEYS, TRAIN_KEYS, Config
 from ameir_pl.cli.engine import LightningEngine
 from ameir_pl.data import DATASETS, AmeirDataModule, Dataset
-from ameir_pl.errors import AmeirError, did_you_mean
+from ameir_pl.errors import AmeirError
 from ameir_pl.models.capacity import aggregation_width
 from ameir_pl.objectives import make_objective
+from ameir_pl.progress import logging_to
 from ameir_pl.schema import Schema
 from ameir_pl.search.problem import Problem
 from ameir_pl.search.run_folder import RunFolder
 from ameir_pl.space.architecture import Architecture
-from ameir_pl.space.sampling import FAIRNESS
 from ameir_pl.space.space import check_architecture
+
+Purpose = Literal["search", "train", "finish", "evaluate"]
+RESULTS = ("stage1", "stage2", "stage3", "model", "metrics.json")
+"""What makes a folder a run with results."""
 
 
 @dataclass
@@ -43,7 +52,11 @@ class Session:
         dataset: for the protocol and the vocabulary.
         vocabulary: the encoded dataset's ``vocabulary.parquet``.
         prepare_seconds: what encoding took here; near zero when it was reused.
-        loggers: closed at the end.
+        loggers: those of the engine; filled on entering, closed on leaving.
+        open_loggers: makes them.
+        config: what ``config.yaml`` gets; None leaves it as it is.
+
+    Entering it is what first writes to the run folder: config.yaml, log.txt, the loggers' files.
     """
 
     problem: Problem
@@ -51,17 +64,32 @@ class Session:
     vocabulary: Path
     prepare_seconds: float
     loggers: list[Logger]
+    open_loggers: Callable[[], list[Logger]]
+    config: str | None
 
     def __enter__(self) -> Session:
+        path = self.problem.folder.path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self.loggers += self.open_loggers()
+            if self.config is not None:
+                write_text(path / "config.yaml", self.config)
+            self._log = logging_to(path / "log.txt")
+            (path / "log.txt").touch()
+        except OSError as error:
+            raise AmeirError(f"{path} cannot be written ({error.strerror}). Name another folder with "
+                             "paths.runs=FOLDER.") from error
+        self._log.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._log.__exit__(None, None, None)
         for logger in self.loggers:
             logger.finalize("success" if exception[0] is None else "failed")
             if isinstance(logger, pl.loggers.WandbLogger):
                 import wandb
 
-                wandb.finish(exit_code=0 if exception[0] is None else 1, quiet=True)
+                wandb.finish(exit_code=0 if exception[0] is None else 1)
 
 
 def make_dataset(config: Config) -> Dataset:
@@ -76,17 +104,26 @@ def run_path(config: Config) -> Path:
     return Path(config.paths.runs) / config.dataset.name / config.run
 
 
-def open_session(config: Config, composed: DictConfig, *, script: str = "python search.py") -> Session:
-    """Prepare the data and build the problem. Nothing is written to the run folder but its config and logs, and that
-    only when the folder's results, if any, were made with the same settings.
+def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finish", stages: Sequence[int] = ()
+                 ) -> Session:
+    """Prepare the data and build the problem; the run folder is only read until the session is entered.
+
+    Args:
+        config: typed configuration.
+        composed: the same as Hydra composed it.
+        purpose: ``search`` and ``train`` make a run's results and may begin it anew; ``finish`` adds to them;
+            ``evaluate`` only measures.
+        stages: those that will run.
 
     Raises:
         AmeirError: anything in the configuration, the data or the folder that does not fit.
     """
-    if config.fairness not in FAIRNESS:
-        raise AmeirError(f"There is no fairness={config.fairness}.{did_you_mean(config.fairness, FAIRNESS)}")
     path = run_path(config)
-    check_run_folder(path, config, composed)
+    begins = purpose == "train" or list(stages[:1]) == config.dataset.stages[:1]
+    check_run_folder(path, config, composed, begins=begins, keys=RESULT_KEYS + (
+        () if purpose == "evaluate" else TRAIN_KEYS))
+    nodes = {key: built(composed, key) for key in ("trainer", "optimizer", "scheduler", "callbacks", "logger")}
+    check_factories(nodes)
     dataset = make_dataset(config)
     started = time.monotonic()
     encoded = dataset.prepare()
@@ -98,38 +135,22 @@ def open_session(config: Config, composed: DictConfig, *, script: str = "python 
         drawing = {"loss": train.loss, "negatives": train.negatives}
     data = AmeirDataModule(encoded=encoded, batch_size=train.batch_size, eval_batch_size=train.eval_batch_size,
                            seed=config.seed, **drawing)
-    loggers = make_loggers(config, composed, path)
+    loggers: list[Logger] = []
     engine = LightningEngine(
-        data, objective, trainer=built(composed, "trainer"), optimizer=built(composed, "optimizer"),
-        scheduler=built(composed, "scheduler"), callbacks=lambda: list(built(composed, "callbacks").values()),
+        data, objective, trainer=nodes["trainer"], optimizer=nodes["optimizer"], scheduler=nodes["scheduler"],
+        callbacks=lambda: list(built(composed, "callbacks").values()),
         loggers=loggers, weight_decay=train.weight_decay, fairness=config.fairness)
-    folder = RunFolder(path, schema.fingerprint(), f"{script} dataset={config.dataset.name} run={config.run}")
+    folder = RunFolder(path, schema.fingerprint(), settings_fingerprint(composed),
+                       f"python search.py dataset={config.dataset.name} run={config.run}")
     problem = Problem(schema=schema, data=data, objective=objective, engine=engine, folder=folder,
                       model=config.dataset.model, budget=config.budget, space=config.space,
                       stages=tuple(config.dataset.stages), seed=config.seed, overwrite=config.overwrite,
                       baseline=partial(make_baseline, config=config, schema=schema))
     check_space(problem)
-    write_text(path / "config.yaml", OmegaConf.to_yaml(composed))
-    return Session(problem, dataset, encoded.folder / "vocabulary.parquet", prepare_seconds, loggers)
-
-
-def check_space(problem: Problem) -> None:
-    """Raise ``AmeirError`` for operation names that do not exist or that this dataset cannot use."""
-    blocks = problem.block_space()
-    for layer in blocks.layers:
-        for activation in blocks.activations:
-            for norm in blocks.norms:
-                check_architecture(Architecture.from_dict({"blocks": [{"layer": layer, "activation": activation,
-                                                                       "norm": norm}]}, "space"),
-                                   layers=problem_layers(problem), fields=(), depth=1, has_behaviors=True, width=1,
-                                   source="space")
-
-
-def problem_layers(problem: Problem) -> tuple[str, ...]:
-    """Return every registered layer operation that the dataset allows."""
-    from ameir_pl.nn.operations import names
-
-    return tuple(names(problem.schema.has_target))
+    check_stages(problem, config, stages)
+    return Session(problem, dataset, encoded.folder / "vocabulary.parquet", prepare_seconds, loggers,
+                   partial(make_loggers, config, nodes["logger"], path),
+                   None if purpose == "evaluate" else OmegaConf.to_yaml(composed))
 
 
 def built(composed: DictConfig, key: str) -> Any:
@@ -141,42 +162,57 @@ def built(composed: DictConfig, key: str) -> Any:
         raise AmeirError(f"Configuration: '{key}' cannot be built: {cause}") from error
 
 
-def make_loggers(config: Config, composed: DictConfig, path: Path) -> list[Logger]:
+def make_loggers(config: Config, factories: Mapping[str, Callable[..., Logger]], path: Path) -> list[Logger]:
     """Return metrics.csv's logger and those of the logger group."""
     loggers: list[Logger] = [MetricsCsv(path / "metrics.csv")]
-    for name, make in built(composed, "logger").items():
-        path.mkdir(parents=True, exist_ok=True)
+    for name, make in factories.items():
         try:
             if name == "wandb":
-                import os
-
                 os.environ.setdefault("WANDB_SILENT", "true")
                 loggers.append(make(save_dir=str(path), name=f"{config.dataset.name}-{config.run}"))
             else:
                 loggers.append(make(save_dir=str(path)))
-        except (ImportError, ModuleNotFoundError) as error:
+        except ImportError as error:
             raise AmeirError(f"logger={name} needs a package that is not installed: {error}. Install it with "
                              f"`pip install 'ameir-pl[{name}]'`, or use logger=csv.") from error
     return loggers
 
 
-def check_run_folder(path: Path, config: Config, composed: DictConfig) -> None:
-    """Raise ``AmeirError`` when the folder's results were made with other settings and may not be overwritten."""
+def check_run_folder(path: Path, config: Config, composed: DictConfig, *, begins: bool, keys: Sequence[str]) -> None:
+    """Raise ``AmeirError`` when the folder's results were made with other settings and may not be overwritten.
+
+    Args:
+        path: the run folder; one without results fits anything.
+        config: typed configuration.
+        composed: what is asked for now.
+        begins: whether the command makes a run's results from the start, so that overwriting leaves none of the old.
+        keys: what must agree.
+    """
     saved_file = path / "config.yaml"
-    if not saved_file.exists():
+    if not any((path / name).exists() for name in RESULTS) or not saved_file.exists():
         return
     try:
         saved = OmegaConf.load(saved_file)
+        old_name = OmegaConf.select(saved, "dataset.name")
     except Exception as error:  # yaml raises many kinds; all mean a damaged file
-        raise AmeirError(f"{saved_file} is damaged: {error}. Choose another run=…, or delete the folder.") from error
+        raise AmeirError(f"{saved_file} is damaged: {' '.join(str(error).split())}. Choose another run=…, or delete "
+                         "the folder.") from error
     differences = []
-    for key in RESULT_KEYS:
+    for key in keys:
         old, new = (_plain(OmegaConf.select(c, key)) for c in (saved, composed))  # type: ignore[arg-type]
         differences += _differences(key, old, new)
-    if differences and not (config.overwrite and OmegaConf.select(saved, "dataset.name") == config.dataset.name):
-        shown = "; ".join(differences[:5]) + ("; …" if len(differences) > 5 else "")
-        raise AmeirError(f"{path} has results of other settings: {shown} (there -> asked for). Choose another run=…, "
-                         "repeat its settings, or replace its results with overwrite=true.")
+    if not differences or (config.overwrite and begins and old_name == config.dataset.name):
+        return
+    shown = "; ".join(differences[:5]) + ("; …" if len(differences) > 5 else "")
+    what = "replace its results with overwrite=true" if begins else "begin it anew with its first command"
+    raise AmeirError(f"{path} has results of other settings: {shown} (there -> asked for). Choose another run=…, "
+                     f"repeat its settings, or {what}.")
+
+
+def settings_fingerprint(composed: DictConfig) -> str:
+    """Return 16 hex digits that change with every setting a run's results depend on."""
+    values = {key: _plain(OmegaConf.select(composed, key)) for key in RESULT_KEYS}
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:
@@ -200,9 +236,8 @@ def checked_architecture(problem: Problem, name: str) -> Architecture:
     path = find_architecture(name, conf_folder())
     architecture = read_architecture(path)
     known = [i for i in architecture.interactions if set(i) <= set(problem.schema.field_names)]
-    check_architecture(architecture, layers=problem_layers(problem), fields=problem.schema.field_names,
+    check_architecture(architecture, layers=usable_layers(problem), fields=problem.schema.field_names,
                        depth=problem.model.blocks, has_behaviors=bool(problem.schema.behaviors),
                        width=aggregation_width(problem.schema, problem.model.embedding_size, known),
                        predefined=problem.predefined, source=str(path))
     return architecture
-

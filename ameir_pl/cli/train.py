@@ -10,7 +10,8 @@ from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.setup import checked_architecture, open_session
 from ameir_pl.errors import AmeirError
-from ameir_pl.export.bundle import write_bundle
+from ameir_pl.export.bundle import read_bundle, write_bundle
+from ameir_pl.progress import console
 from ameir_pl.reports.table import METRICS, show, update_metrics
 from ameir_pl.search.pipeline import finetune, train_baseline
 from ameir_pl.search.run_folder import read_json
@@ -22,21 +23,26 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     if (config.model.name == "ameir") != (config.architecture is not None):
         raise AmeirError("model=ameir and architecture=NAME_OR_PATH belong together, e.g. `python train.py "
                          "dataset=alimama model=ameir architecture=paper/alimama_1`.")
-    with open_session(config, composed, script="python train.py") as session:
-        problem = session.problem
-        path = problem.folder.path / METRICS
+    session = open_session(config, composed, "train")
+    problem = session.problem
+    path, folder = problem.folder.path / METRICS, problem.folder.path / "model"
+    architecture = None if config.architecture is None else checked_architecture(problem, config.architecture)
+    if (architecture is not None and folder.exists() and not config.overwrite
+            and read_bundle(folder).model.architecture != architecture):
+        raise AmeirError(f"{folder} was trained from another architecture than {config.architecture} has now. Choose "
+                         "another run=…, or replace it with overwrite=true.")
+    with session:
         if path.exists() and not config.overwrite:
             metrics = read_json(path)
             show(metrics, [path])
-            print("This run is finished; nothing was trained. overwrite=true trains again.")
+            console().print("This run is finished; nothing was trained. overwrite=true trains again.")
             return metrics
         written = [path]
-        if config.architecture is not None:
-            architecture = checked_architecture(problem, config.architecture)
+        if architecture is not None:
             problem.seeded("train/ameir")
             model = problem.derived(architecture)
             result = finetune(problem, model, "AMEIR", inherited=False)
-            name, folder = "AMEIR", problem.folder.path / "model"
+            name = "AMEIR"
             write_bundle(folder, model, session.vocabulary, variant=name, state="trained",
                          made_from=architecture.digest())
             written.append(folder)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from ameir_pl.architecture_file import read_architecture, write_architecture
 from ameir_pl.atomic import write_json
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.ameir import Derived
 from ameir_pl.schema import Schema
-from ameir_pl.search.run_folder import read_json
+from ameir_pl.search.run_folder import read_json, replace_folder, sha256
+from ameir_pl.space.architecture import Architecture
 
 WEIGHTS, ARCHITECTURE, SCHEMA, VOCABULARY = ("weights.safetensors", "architecture.yaml", "schema.json",
                                              "vocabulary.parquet")
@@ -54,14 +58,15 @@ def write_bundle(folder: Path, model: Derived, vocabulary: Path, *, variant: str
     try:
         metadata = {"embedding_size": str(model.embedding_size), "block_dropout": repr(model.block_dropout),
                     "mlp_dropout": repr(model.mlp_dropout), "variant": variant, "state": state,
-                    "made_from": made_from}
-        save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, part / WEIGHTS, metadata)
+                    "made_from": made_from, "vocabulary": sha256(vocabulary)}
+        tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+        metadata["digest"] = _digest(tensors, metadata, model.architecture, model.schema)
+        # One entry: safetensors writes several in an order of its own, and the same model should be the same file.
+        save_file(tensors, part / WEIGHTS, {"bundle": json.dumps(metadata)})
         write_architecture(part / ARCHITECTURE, model.architecture)
         write_json(part / SCHEMA, model.schema.to_dict())
         shutil.copyfile(vocabulary, part / VOCABULARY)
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
+        replace_folder(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -71,16 +76,35 @@ def read_bundle(folder: Path) -> Bundle:
     for name in (WEIGHTS, ARCHITECTURE, SCHEMA, VOCABULARY):
         if not (folder / name).is_file():
             raise AmeirError(f"{folder} is not a model: {name} is missing. Make it with `ameir derive`.")
-    schema = Schema.from_dict(read_json(folder / SCHEMA), str(folder / SCHEMA))
-    architecture = read_architecture(folder / ARCHITECTURE)
+    again = "Make it again with `ameir derive overwrite=true`, or, if train.py made it, train it again."
+    try:
+        schema = Schema.from_dict(read_json(folder / SCHEMA), str(folder / SCHEMA))
+        architecture = read_architecture(folder / ARCHITECTURE)
+    except AmeirError as error:
+        raise AmeirError(f"{error} {again}") from error
     try:
         with safe_open(folder / WEIGHTS, framework="pt") as file:
-            metadata = file.metadata() or {}
+            metadata = json.loads((file.metadata() or {})["bundle"])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         model = Derived(schema, architecture, embedding_size=int(metadata["embedding_size"]),
                         block_dropout=float(metadata["block_dropout"]), mlp_dropout=float(metadata["mlp_dropout"]))
         model.load_state_dict(state)
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        digest = metadata.pop("digest")
+        if digest != _digest(state, metadata, architecture, schema):
+            raise ValueError("its checksum is another than when it was written")
+    except (SafetensorError, KeyError, ValueError, RuntimeError, OSError, AmeirError) as error:
         raise AmeirError(f"{folder / WEIGHTS} is damaged or does not fit {ARCHITECTURE} and {SCHEMA} beside it: "
-                         f"{str(error).splitlines()[0]}. Make it again with `ameir derive overwrite=true`.") from error
+                         f"{str(error).splitlines()[0].rstrip(':.')}. {again}") from error
+    if sha256(folder / VOCABULARY) != metadata["vocabulary"]:
+        raise AmeirError(f"{folder / VOCABULARY} is damaged: its checksum is another than when it was written. "
+                         f"{again}")
     return Bundle(model.eval(), metadata["variant"], metadata["state"], metadata["made_from"])
+
+
+def _digest(tensors: dict[str, Tensor], metadata: dict[str, str], architecture: Architecture, schema: Schema) -> str:
+    digest = hashlib.sha256(json.dumps([metadata, architecture.to_json(), schema.fingerprint()],
+                                       sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -47,16 +47,14 @@ class Inputs:
     def __len__(self) -> int:
         return self.fields.shape[0]
 
-    def __getitem__(self, rows: slice) -> Inputs:
-        return Inputs(*(None if t is None else t[rows] for t in
-                        (self.fields, self.history, self.mask, self.target, self.dense)))
-
     def split(self, sizes: list[int]) -> list[Inputs]:
         """Return groups of consecutive rows. One torch.split a tensor: slices would each fill a gradient of B rows."""
-        parts = [None if t is None else t.split(sizes) for t in
-                 (self.fields, self.history, self.mask, self.target, self.dense)]
-        return [Inputs(*(None if p is None else p[j] for p in parts))  # type: ignore[arg-type]
-                for j in range(len(sizes))]
+        def parts(tensor: Tensor | None) -> Sequence[Tensor | None]:
+            return [None] * len(sizes) if tensor is None else tensor.split(sizes)
+
+        return [Inputs(fields, history, mask, target, dense) for fields, history, mask, target, dense in
+                zip(self.fields.split(sizes), parts(self.history), parts(self.mask), parts(self.target),
+                    self.dense.split(sizes), strict=True)]
 
     @classmethod
     def join(cls, parts: Sequence[Inputs]) -> Inputs:
@@ -185,6 +183,9 @@ class Ameir(nn.Module):
             return None
         if self.capacity.shortcut:
             raise AmeirError("A model with the SE shortcut runs with all of its interactions.")
+        if not self.capacity.mlp:
+            raise AmeirError("Interactions are chosen one by one through the columns of the first hidden layer, and "
+                             "this model has none. Give dataset.model.mlp at least one layer.")
         return self.places(interactions)
 
     def places(self, interactions: Sequence[Interaction]) -> Tensor:
@@ -210,7 +211,7 @@ class Ameir(nn.Module):
     def projections(self, which: Tensor, units: int) -> Tensor:
         """Return the columns of the first hidden layer of each of the given interactions, (M, K, units)."""
         begin, end = self._interaction_columns
-        weight = self.mlp.linears[0].weight[:units, begin:end]  # (U, C*K)
+        weight = self.mlp.first.weight[:units, begin:end]  # (U, C*K)
         return weight.view(units, -1, self.embedding_size)[:, which].permute(1, 2, 0)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from ameir_pl.schema import Schema
 from ameir_pl.space.architecture import Architecture, Interaction, canonical_interactions
@@ -46,17 +47,15 @@ class Capacity:
 
     def with_blocks(self, space: BlockSpace) -> Capacity:
         """Return this capacity with every block of ``space`` (the supernet of step 1)."""
-        return Capacity(**{**self.__dict__, "blocks": (space.layers,) * space.depth,
-                           "norms": (space.norms,) * space.depth})
+        return replace(self, blocks=(space.layers,) * space.depth, norms=(space.norms,) * space.depth)
 
     def with_mlp(self, space: MlpSpace) -> Capacity:
         """Return this capacity with the largest MLP of ``space`` and all its activations (step 3)."""
-        return Capacity(**{**self.__dict__, "mlp": (space.width,) * space.depth,
-                           "activations": (space.activations,) * space.depth})
+        return replace(self, mlp=(space.width,) * space.depth, activations=(space.activations,) * space.depth)
 
     def with_interactions(self, interactions: Sequence[Interaction]) -> Capacity:
         """Return this capacity with the given interactions (step 2)."""
-        return Capacity(**{**self.__dict__, "interactions": canonical_interactions(interactions)})
+        return replace(self, interactions=canonical_interactions(interactions))
 
     def to_json(self) -> str:
         """Return one line of JSON, stored beside weights."""
@@ -65,7 +64,7 @@ class Capacity:
     @classmethod
     def from_json(cls, text: str) -> Capacity:
         """Read what :meth:`to_json` gave."""
-        def frozen(value: object) -> object:
+        def frozen(value: Any) -> Any:
             return tuple(frozen(v) for v in value) if isinstance(value, list) else value
         return cls(**{key: frozen(value) for key, value in json.loads(text).items()})
 

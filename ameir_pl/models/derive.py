@@ -9,6 +9,7 @@ from ameir_pl.models.ameir import Ameir, Derived
 from ameir_pl.space.architecture import Architecture
 
 FIRST_LAYER = "mlp.linears.0.weight"
+HEAD = "head.weight_mlp"
 SLICED = ("mlp.", "head.")
 """Weights of the maximal size, of which the leading part is used."""
 SHORTCUT = "shortcut."
@@ -32,8 +33,9 @@ def derive(supernet: Ameir, architecture: Architecture, *, behavior: bool | None
 def inherit(into: Ameir, source: Ameir) -> list[str]:
     """Copy into ``into`` every weight that ``source`` has for the same place.
 
-    The first hidden layer's columns are matched by what they read (history, field, interaction, dense), sliced
-    weights by their leading part; the SE shortcut only when both read the same fields and interactions.
+    The columns of the matrix that reads h0 (the first hidden layer's; without one the head's) are matched by what they
+    read (history, field, interaction, dense), sliced weights by their leading part; the SE shortcut only when both
+    read the same fields and interactions.
 
     Returns:
         The names of the tensors that got nothing and keep their initialisation.
@@ -41,10 +43,9 @@ def inherit(into: Ameir, source: Ameir) -> list[str]:
     have = source.state_dict()
     fresh = []
     for name, tensor in into.state_dict().items():
-        if name == FIRST_LAYER and name in have:
+        if name == _reader(into) == _reader(source):
             _copy_columns(tensor, have[name], into, source)
-        elif name not in have or (name.startswith(SHORTCUT) and
-                                  into.capacity.interactions != source.capacity.interactions):
+        elif name not in have or _reads_other(name, into, source):
             fresh.append(name)
         elif have[name].shape == tensor.shape:
             tensor.copy_(have[name])
@@ -60,6 +61,18 @@ def inherit(into: Ameir, source: Ameir) -> list[str]:
 def inherit_interactions(into: Ameir, source: Ameir) -> None:
     """Copy only the first hidden layer's columns of the interactions that both models hold (step 2 into AMEIR-B)."""
     _copy_columns(into.state_dict()[FIRST_LAYER], source.state_dict()[FIRST_LAYER], into, source, "interaction ")
+
+
+def _reader(model: Ameir) -> str:
+    """Return the name of the matrix that reads h0."""
+    return FIRST_LAYER if model.capacity.mlp else HEAD
+
+
+def _reads_other(name: str, into: Ameir, source: Ameir) -> bool:
+    """Return whether the weights of this name read something else in the two models."""
+    if name.startswith(SHORTCUT):
+        return into.capacity.interactions != source.capacity.interactions
+    return name == HEAD and _reader(into) != _reader(source)
 
 
 def _copy_columns(tensor: Tensor, given: Tensor, into: Ameir, source: Ameir, prefix: str = "") -> None:

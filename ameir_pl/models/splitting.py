@@ -50,11 +50,11 @@ def group_sizes(rows: int, paths: int) -> list[int]:
 
 def _split_interactions(model: Ameir, x: Inputs, paths: Sequence[Architecture]) -> Tensor:
     """Step 2: the first hidden layer is the projection of what all paths share plus that of the path's interaction."""
+    if any(len(p.interactions) != 1 for p in paths) or len({(p.blocks, p.mlp) for p in paths}) > 1:
+        raise AmeirError("Paths that differ in interactions have one interaction each and share the rest.")
     m, rows = len(paths), len(x)
     each = -(-rows // m)  # rows a path gets, rounded up; the surplus is cut off at the end
     which = model.places([i for p in paths for i in p.interactions])
-    if any(len(p.interactions) != 1 for p in paths) or len({p.mlp for p in paths}) > 1 or len({p.blocks for p in paths}) > 1:
-        raise AmeirError("Paths that differ in interactions have one interaction each and share the rest.")
     layers = hidden_layers(paths[0].mlp)
     h_a = model.behavior(x, paths[0].blocks)
     none = x.fields.new_zeros(rows, 0, model.embedding_size)

@@ -30,15 +30,19 @@ class Retrieval:
         self.item, self.kind = item, loss
 
     def loss(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
-        """Return the mean over rows of the row's loss."""
+        """Return the mean of the loss over the positives (one a row for ``sampled_softmax``)."""
         if self.kind == "sampled_softmax":
             return self._softmax(model, output, batch)
+        return self._bce(model, output, batch)
+
+    def _bce(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
+        # Eq. 7: each positive is one instance of S, with its share Q / P of the row's negatives. A row with fewer than
+        # P positives counts its negatives in proportion, so that short histories do not push all items down.
         present = batch.positives != PAD  # (B, P)
         positive = F.logsigmoid(self._scores(model, output, batch.positives)) * present
-        absent = batch.negatives != PAD  # (B, Q)
-        negative = F.logsigmoid(-self._scores(model, output, batch.negatives)) * absent
-        # Each positive and its negatives are one instance of S in Eq. 7.
-        return -(positive.sum() + negative.sum()) / present.sum().clamp(min=1)
+        negative = F.logsigmoid(-self._scores(model, output, batch.negatives))  # (B, Q)
+        share = present.float().mean(1, keepdim=True)  # (B, 1)
+        return -(positive.sum() + (negative * share).sum()) / present.sum().clamp(min=1)
 
     def _softmax(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
         positive = self._scores(model, output, batch.positives[:, :1])  # (B, 1)
@@ -55,13 +59,16 @@ class Retrieval:
         """Return the rank (B,) of the held-out item among its negatives; with ``full`` also among every item that
         the user never touched."""
         output = output.detach()
-        positive = self._scores(model, output, batch.positives[:, :1])  # (B, 1)
-        ranks = {"rank": rank(positive, self._scores(model, output, batch.negatives))}
+        own = batch.positives[:, :1]  # (B, 1)
+        # The positive's score is taken from the product that gives the others': two products round differently, and
+        # a model that gives all items one vector would look as if it told them apart.
+        scores = self._scores(model, output, torch.cat([own, batch.negatives], 1))  # (B, 1 + Q)
+        ranks = {"rank": rank(scores[:, :1], scores[:, 1:])}
         if full:
             scores = (output @ model.embedding.table(self.item).T).float()  # (B, V)
+            positive = scores.gather(1, own)
             scores[:, [PAD, OOV]] = -torch.inf
-            scores = scores.scatter(1, batch.seen, -torch.inf)
-            scores = scores.scatter(1, batch.positives[:, :1], -torch.inf)
+            scores = scores.scatter(1, batch.seen, -torch.inf).scatter(1, own, -torch.inf)
             ranks["rank_full"] = rank(positive, scores)
         return ranks
 
@@ -82,7 +89,7 @@ class Retrieval:
 def rank(positive: Tensor, others: Tensor) -> Tensor:
     """Return the rank (B,) of ``positive`` (B, 1) among ``others`` (B, C), from 1; a tie counts half a rank.
 
-    A score that is not a number ranks last: a broken model must not look perfect.
+    Whatever is not below the positive is above it, NaN on either side too: a broken model must not look perfect.
     """
-    better = (others > positive).sum(1) + 0.5 * (others == positive).sum(1)
-    return torch.where(positive[:, 0].isnan(), torch.full_like(better, others.shape[1]), better) + 1
+    below = (others < positive).sum(1) + 0.5 * (others == positive).sum(1)
+    return others.shape[1] - below + 1

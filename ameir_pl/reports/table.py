@@ -7,11 +7,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ameir_pl import __version__
 from ameir_pl.atomic import write_json
+from ameir_pl.progress import console
 from ameir_pl.search.problem import Problem
 from ameir_pl.search.run_folder import read_json
 
@@ -35,7 +35,7 @@ def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, 
 
 def show(metrics: dict[str, Any], written: list[Path]) -> None:
     """Print the table of all models (variant, metrics, parameters, seconds) and the paths of what was written."""
-    out = Console(highlight=False, soft_wrap=True)
+    out = console(results=True)
     models = metrics["models"]
     table = Table(title=f"{metrics['dataset']}, seed {metrics['seed']}, {metrics['protocol']}", title_justify="left")
     columns = [(split, name) for split in ("valid", "test", "test_full")
@@ -57,4 +57,4 @@ def show(metrics: dict[str, Any], written: list[Path]) -> None:
     parts = ", ".join(f"{name} {value:.0f}" for name, value in metrics["seconds"].items())
     out.print(f"Seconds: {parts}; together {total:.0f}.")
     for path in written:
-        out.print(f"Wrote {path}")
+        out.print(f"Wrote {path}", markup=False)

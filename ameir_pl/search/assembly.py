@@ -41,7 +41,7 @@ def variant_architecture(problem: Problem, variant: str) -> Architecture:
 
 def stage_model(problem: Problem, stage: int, *, winner: bool) -> Ameir:
     """Return a finished stage's supernet, or its winner, with its weights."""
-    path = problem.folder.stage(stage) / (WINNER if winner else SUPERNET)
+    path = problem.folder.file(stage, WINNER if winner else SUPERNET)
     state, capacity = load_weights(path)
     model = Ameir(problem.schema, capacity, **problem.sizes())
     try:
@@ -77,7 +77,8 @@ def assembled(problem: Problem, variant: str, *, weights: bool = True) -> Derive
 
 
 def best_so_far(problem: Problem) -> Architecture:
-    """Return the architecture assembled from the stages that are finished."""
-    done = [s for s in problem.stages if problem.folder.finished(s)]
+    """Return the architecture assembled from the stages that are finished; later ones that a remade stage left
+    behind do not count."""
+    done = [s for s in problem.stages if problem.folder.usable(s)]
     names = [v for v in available(problem) if set(steps_of(problem, v)) <= set(done)]
     return variant_architecture(problem, names[-1]) if names else replace(Architecture(), mlp=problem.predefined)

@@ -10,13 +10,13 @@ from typing import Any
 import polars as pl
 from torch import Tensor
 
-from ameir_pl.atomic import write_json
 from ameir_pl.architecture_file import write_architecture
+from ameir_pl.atomic import write_json
 from ameir_pl.models.ameir import Ameir, Derived
 from ameir_pl.models.derive import derive
 from ameir_pl.search.evaluator import evaluate
 from ameir_pl.search.problem import Problem
-from ameir_pl.search.run_folder import SUPERNET, WINNER, save_weights
+from ameir_pl.search.run_folder import SUPERNET, WINNER, save_weights, sha256
 from ameir_pl.space.architecture import Architecture
 
 Ranking = Sequence[tuple[Architecture, float, int]]
@@ -60,8 +60,10 @@ def write_stage(problem: Problem, folder: Path, stage: int, *, started: float, s
                  ).write_parquet(folder / "candidates.parquet")
     write_architecture(folder / "architecture.yaml", architecture)
     earlier = {str(n): problem.folder.digest(n) for n in problem.stages if n < stage}
+    files = {f.name: sha256(f) for f in sorted(folder.iterdir())}
     write_json(folder / "summary.json", {
-        "stage": stage, "seed": problem.seed, "schema": problem.schema.fingerprint(), "made_from": earlier,
+        "stage": stage, "seed": problem.seed, "schema": problem.schema.fingerprint(),
+        "settings": problem.folder.settings, "made_from": earlier, "files": files,
         "digest": _digest(architecture, winner if winner is not None else supernet.state_dict()),
         "seconds": round(time.monotonic() - started, 3), **summary})
 

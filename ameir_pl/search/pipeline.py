@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -55,28 +55,36 @@ class Result:
         return values
 
 
-def stages_to_run(problem: Problem, stage: int | str) -> tuple[int, ...]:
+def stages_to_run(dataset: str, stages: Sequence[int], stage: object) -> tuple[int, ...]:
     """Return the stages that ``stage=`` means; raises ``AmeirError`` for one the dataset does not have."""
-    if stage == "all":
-        return problem.stages
-    if stage not in (1, 2, 3):
+    if str(stage) == "all":
+        return tuple(stages)
+    if str(stage) not in ("1", "2", "3"):
         raise AmeirError(f"stage must be 1, 2, 3 or all, found '{stage}'.")
-    if stage not in problem.stages:
-        raise AmeirError(f"{problem.schema.dataset} has no stage {stage}; its stages are "
-                         f"{', '.join(map(str, problem.stages))}.")
-    return (int(stage),)
+    number = int(str(stage))
+    if number not in stages:
+        have = f"stages are {', '.join(map(str, stages))}" if len(stages) > 1 else f"only stage is {stages[0]}"
+        raise AmeirError(f"{dataset} has no stage {number}; its {have}.")
+    return (number,)
+
+
+def require_earlier(problem: Problem, stage: int) -> None:
+    """Raise ``AmeirError``, naming the command, when a stage before ``stage`` is missing or no longer fits."""
+    for earlier in problem.stages:
+        if earlier < stage:
+            problem.folder.require(earlier, f"Stage {stage}")
 
 
 def run_stage(problem: Problem, stage: int) -> bool:
     """Run one stage unless it is finished and may not be overwritten; returns whether it ran."""
     out = console()
-    for earlier in problem.stages:
-        if earlier < stage:
-            problem.folder.require(earlier, f"Stage {stage}")
-            out.print(f"Stage {stage} uses {problem.folder.stage(earlier)}.")
+    require_earlier(problem, stage)
     if not problem.overwrite and problem.folder.finished(stage):
         out.print(f"Stage {stage} is finished: {problem.folder.stage(stage)} (overwrite=true makes it again).")
         return False
+    for earlier in problem.stages:
+        if earlier < stage:
+            out.print(f"Stage {stage} uses {problem.folder.stage(earlier)}.")
     STEPS[stage](problem)
     write_architecture(problem.folder.path / "architecture.yaml", best_so_far(problem))
     out.print(f"Stage {stage} wrote {problem.folder.stage(stage)}.")
@@ -98,6 +106,7 @@ def finetune(problem: Problem, model: nn.Module, name: str, *, inherited: bool) 
     if inherited:
         start = evaluate(model, problem.data.val_dataloader(), problem.objective)[problem.objective.fitness]
     problem.seeded(phase)
+    model.train()  # a model read from a bundle comes in eval mode, which Lightning keeps: no dropout
     started = time.monotonic()
     fit = problem.engine.fit(model, epochs=problem.budget.finetune_epochs, patience=problem.budget.patience,
                              start=start, phase=phase)
@@ -116,4 +125,4 @@ def train_baseline(problem: Problem, name: str) -> tuple[nn.Module, Result]:
     return model, finetune(problem, model, name.upper() if name == "dnn" else name, inherited=False)
 
 
-__all__ = ["Result", "finetune", "measure", "run_stage", "stages_to_run", "train_baseline"]
+__all__ = ["Result", "finetune", "measure", "require_earlier", "run_stage", "stages_to_run", "train_baseline"]

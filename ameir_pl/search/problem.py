@@ -95,7 +95,10 @@ class SpaceSettings:
 class Data(Protocol):
     """The loaders of a dataset."""
 
-    rows: dict[str, int]
+    @property
+    def rows(self) -> dict[str, int]:
+        """Return the rows of each split."""
+        ...
 
     def train_dataloader(self) -> Iterable[Batch]:
         """Return the training batches of an epoch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -28,19 +29,20 @@ class RunFolder:
     Args:
         path: the folder; made when first written to.
         schema: fingerprint of the schema that this run's results must have been made with.
+        settings: fingerprint of the settings that they must have been made with.
         hint: how a command for this run is written, e.g. ``python search.py dataset=movielens run=x``.
     """
 
-    def __init__(self, path: Path, schema: str, hint: str) -> None:
-        self.path, self.schema, self.hint = path, schema, hint
+    def __init__(self, path: Path, schema: str, settings: str, hint: str) -> None:
+        self.path, self.schema, self.settings, self.hint = path, schema, settings, hint
 
     def stage(self, number: int) -> Path:
         """Return the folder of a stage."""
         return self.path / f"stage{number}"
 
     def finished(self, number: int) -> bool:
-        """Return whether a stage is finished; raises ``AmeirError`` when it was made from another schema or from
-        other results of an earlier stage."""
+        """Return whether a stage is finished; raises ``AmeirError`` when it was made from another schema, with other
+        settings or from other results of an earlier stage."""
         if not (self.stage(number) / "summary.json").exists():
             return False
         summary = self.summary(number)
@@ -48,12 +50,22 @@ class RunFolder:
             raise AmeirError(f"{self.stage(number)} was made with another schema of the dataset (its fingerprint is "
                              f"{summary['schema']}, the data's is {self.schema}). Choose another run=…, or "
                              "start again with overwrite=true.")
+        if summary["settings"] != self.settings:
+            raise AmeirError(f"{self.stage(number)} was made with other settings than these. Make it again: "
+                             f"{self.hint} stage={number} overwrite=true")
         for earlier, digest in summary["made_from"].items():
             now = self.digest(int(earlier)) if self.finished(int(earlier)) else "missing"
             if now != digest:
                 raise AmeirError(f"{self.stage(number)} was made from another stage {earlier} than the one that is "
                                  f"there now. Make it again: {self.hint} stage={number} overwrite=true")
         return True
+
+    def usable(self, number: int) -> bool:
+        """Return whether a stage is finished and fits what is there now; never raises for one that does not."""
+        try:
+            return self.finished(number)
+        except AmeirError:
+            return False
 
     def require(self, number: int, wanted_by: str) -> None:
         """Raise ``AmeirError`` naming the command that makes a missing stage."""
@@ -63,7 +75,25 @@ class RunFolder:
 
     def summary(self, number: int) -> dict[str, Any]:
         """Return a finished stage's summary."""
-        return read_json(self.stage(number) / "summary.json")
+        path = self.stage(number) / "summary.json"
+        summary = read_json(path, f" {self._again(number)}")
+        missing = [key for key in ("schema", "settings", "made_from", "digest", "seconds", "files")
+                   if key not in summary]
+        if missing:
+            raise AmeirError(f"{path} is damaged: it has no '{missing[0]}'. {self._again(number)}")
+        return summary
+
+    def file(self, number: int, name: str) -> Path:
+        """Return the path of a finished stage's file; raises ``AmeirError`` when it is not what the stage wrote."""
+        path = self.stage(number) / name
+        if not path.is_file():
+            raise AmeirError(f"{path} is missing. {self._again(number)}")
+        if sha256(path) != self.summary(number)["files"].get(name):
+            raise AmeirError(f"{path} is damaged: its checksum is not that of summary.json. {self._again(number)}")
+        return path
+
+    def _again(self, number: int) -> str:
+        return f"Make it again: {self.hint} stage={number} overwrite=true"
 
     def digest(self, number: int) -> str:
         """Return what identifies a stage's result."""
@@ -71,7 +101,7 @@ class RunFolder:
 
     def architecture(self, number: int) -> Architecture:
         """Return what a finished stage decided."""
-        return read_architecture(self.stage(number) / "architecture.yaml")
+        return read_architecture(self.file(number, "architecture.yaml"))
 
     @contextmanager
     def writing(self, number: int) -> Iterator[Path]:
@@ -82,23 +112,37 @@ class RunFolder:
         part.mkdir(parents=True)
         try:
             yield part
-            if final.exists():
-                shutil.rmtree(final)
-            part.rename(final)
+            replace_folder(part, final)
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises ``AmeirError`` naming a file that is missing or damaged."""
+def replace_folder(part: Path, final: Path) -> None:
+    """Rename ``part`` to ``final``; what ``final`` was before is moved aside first and removed at the end."""
+    old = final.with_name(f".{final.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    part.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sha256(path: Path) -> str:
+    """Return the checksum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path, advice: str = "") -> dict[str, Any]:
+    """Read a JSON object; raises ``AmeirError`` naming a file that is missing or damaged, ending with ``advice``."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise AmeirError(f"{path} is missing.") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise AmeirError(f"{path} is damaged: {error}.") from error
+        raise AmeirError(f"{path} is damaged: {error}.{advice}") from error
     if not isinstance(value, dict):
-        raise AmeirError(f"{path} is damaged: expected an object, found {type(value).__name__}.")
+        raise AmeirError(f"{path} is damaged: expected an object, found {type(value).__name__}.{advice}")
     return value
 
 
@@ -119,4 +163,5 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Capacity]:
                          "Make its stage again with overwrite=true.") from error
 
 
-__all__ = ["SUPERNET", "WINNER", "RunFolder", "load_weights", "read_json", "save_weights", "write_json"]
+__all__ = ["SUPERNET", "WINNER", "RunFolder", "load_weights", "read_json", "replace_folder", "save_weights", "sha256",
+           "write_json"]

@@ -48,7 +48,8 @@ def _deck(key: str, choices: tuple[str, ...], paths: int) -> tuple[tuple[str, ..
     the deck they are equal."""
     rng = Random(key)
     whole, extras = divmod(paths, len(choices))
-    updates, rest = [], []
+    updates: list[tuple[str, ...]] = []
+    rest: list[str] = []
     for _ in range(deck_period(len(choices), paths)):
         cards, rest = rest[:extras], rest[extras:]
         missing = extras - len(cards)

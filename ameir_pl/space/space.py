@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 from random import Random
@@ -32,6 +32,10 @@ class BlockSpace:
     layers: tuple[str, ...]
     norms: tuple[str, ...] = NORMS
     activations: tuple[str, ...] = BLOCK_ACTIVATIONS
+
+    def __post_init__(self) -> None:
+        if self.depth:
+            _check_sets({"layers": self.layers, "norms": self.norms, "activations": self.activations})
 
     def choices(self) -> list[Block]:
         """Return every distinct block."""
@@ -78,6 +82,8 @@ class MlpSpace:
         if self.depth and self.width < 10:
             raise AmeirError(f"The MLP's input has {self.width} numbers; ratios of a tenth need at least 10. "
                              "Raise the embedding size.")
+        if self.depth:
+            _check_sets({"activations": self.activations, "ratios": self.tenths})
 
     def units(self, tenth: int) -> int:
         """Return floor(ratio * K0)."""
@@ -165,6 +171,13 @@ def check_architecture(architecture: Architecture, *, layers: Iterable[str], fie
         if layer.units > previous:
             raise AmeirError(f"{source}, mlp[{i}]: {layer.units} units after {previous}; widths must not increase.")
         previous = layer.units
+
+
+def _check_sets(sets: Mapping[str, tuple[object, ...]]) -> None:
+    """Raise ``AmeirError`` for an empty operation set, or one that has a member twice (no round could be fair)."""
+    for name, members in sets.items():
+        if not members or len(set(members)) < len(members):
+            raise AmeirError(f"The {name} of a search space must be one or more, each once; found {list(members)}.")
 
 
 def _known(name: str, names: tuple[str, ...], what: str) -> None:

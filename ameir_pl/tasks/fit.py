@@ -42,6 +42,10 @@ class FitTask(pl.LightningModule):
         self._optimizer, self._weight_decay = optimizer, weight_decay
         self._predictions: list[dict[str, Tensor]] = []
 
+    def on_train_start(self) -> None:
+        """Train with dropout and Dice's batch statistics, in whatever mode the model came (Lightning keeps it)."""
+        self.train()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's mean loss."""
         loss = self.objective.loss(self.model, self.model(batch), batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from ameir_pl.batch import Batch
@@ -37,6 +38,10 @@ class SupernetTask(pl.LightningModule):
         self.fairness, self.phase = fairness, phase
         self._optimizer, self._scheduler, self._weight_decay = optimizer, scheduler, weight_decay
 
+    def on_train_start(self) -> None:
+        """Train with dropout and Dice's batch statistics, in whatever mode the model came (Lightning keeps it)."""
+        self.train()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one loss for all paths of the batch, so that one backward sums their gradients."""
         if not batch.paths:
@@ -51,7 +56,7 @@ class SupernetTask(pl.LightningModule):
         self.log(f"{self.phase}/train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
         return loss
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimizer and one cosine decay over all updates."""
         optimizer = self._optimizer(decayed(self.model, self._weight_decay))  # type: ignore[arg-type]
         updates = int(self.trainer.estimated_stepping_batches)

@@ -1,0 +1,135 @@
+"""What a configuration must be for a run to begin: everything is checked before anything is written."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, reduce
+from typing import Any
+
+import torch
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from ameir_pl.baselines import BASELINES
+from ameir_pl.cli.config import Config
+from ameir_pl.errors import AmeirError, did_you_mean
+from ameir_pl.nn.operations import names as operation_names
+from ameir_pl.search.problem import Problem
+from ameir_pl.space.architecture import Architecture
+from ameir_pl.space.sampling import FAIRNESS
+from ameir_pl.space.space import MLP_ACTIVATIONS, check_architecture
+
+LEAST = {
+    "seed": 0, "dataset.max_len": 0, "dataset.train.batch_size": 1, "dataset.train.eval_batch_size": 1,
+    "dataset.train.negatives": 0, "dataset.train.learning_rate": 0, "dataset.train.weight_decay": 0,
+    "dataset.model.embedding_size": 1, "dataset.model.blocks": 0, "dataset.model.hidden_layers": 0,
+    "dataset.model.interactions": 0, "dataset.model.block_dropout": 0, "dataset.model.mlp_dropout": 0,
+    "budget.stage1_epochs": 1, "budget.cycle_epochs": 1, "budget.stage3_epochs": 1, "budget.samples": 1,
+    "budget.valid_rows": 1, "budget.calibration_rows": 1, "budget.top": 1, "budget.top_epochs": 1,
+    "budget.cycles": 1, "budget.keep": 1, "budget.paths": 1, "budget.finetune_epochs": 1, "budget.patience": 1}
+"""The least value of every number of the configuration."""
+
+
+def check_values(config: Config) -> None:
+    """Raise ``AmeirError`` for a value that its type admits and that can mean nothing; the data are not needed."""
+    for key, least in LEAST.items():
+        value = reduce(getattr, key.split("."), config)
+        if not (math.isfinite(value) and value >= least):  # type: ignore[arg-type, operator]
+            raise AmeirError(f"Configuration: {key}={value} must be at least {least}.")
+    model, stages = config.dataset.model, config.dataset.stages
+    for name in ("block_dropout", "mlp_dropout"):
+        if getattr(model, name) >= 1:
+            raise AmeirError(f"Configuration: dataset.model.{name}={getattr(model, name)} must be below 1.")
+    if any(units < 1 for units in model.mlp):
+        raise AmeirError(f"Configuration: dataset.model.mlp={model.mlp}: a hidden layer has at least 1 unit.")
+    if not stages or sorted(set(stages)) != stages or not set(stages) <= {1, 2, 3}:
+        raise AmeirError(f"Configuration: dataset.stages={stages} must be some of 1, 2, 3, in that order.")
+    for stage, missing, key in ((1, model.blocks < 1, "blocks"), (2, not model.mlp, "mlp"),
+                                (2, model.interactions < 1, "interactions"), (3, model.hidden_layers < 1,
+                                                                              "hidden_layers")):
+        if stage in stages and missing:
+            raise AmeirError(f"Configuration: stage {stage} needs dataset.model.{key}, which is "
+                             f"{getattr(model, key)}. Set it, or take {stage} out of dataset.stages={stages}.")
+    if 3 in stages and 2 not in stages:
+        raise AmeirError(f"Configuration: dataset.stages={stages}: stage 3 builds on stage 2.")
+    if config.fairness not in FAIRNESS:
+        raise AmeirError(f"There is no fairness={config.fairness}.{did_you_mean(config.fairness, FAIRNESS)}")
+    for name in filter(None, (config.reference, None if config.model.name == "ameir" else config.model.name)):
+        BASELINES.get(name)
+
+
+def check_factories(nodes: Mapping[str, Any]) -> None:
+    """Raise ``AmeirError`` for an optimizer, scheduler or Trainer that cannot be made: each is made once, on nothing.
+
+    Args:
+        nodes: ``optimizer``, ``scheduler`` and ``trainer``, as Hydra gave them.
+    """
+    optimizer = _tried("optimizer", nodes["optimizer"], [torch.nn.Parameter(torch.zeros(1))])
+    _tried("scheduler", nodes["scheduler"], optimizer, T_max=1)
+    _tried("trainer", nodes["trainer"], max_epochs=1, logger=False, enable_checkpointing=False,
+           enable_progress_bar=False, enable_model_summary=False)
+
+
+def _tried(key: str, make: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+    if isinstance(make, partial):
+        known = inspect.signature(make.func).parameters
+        for name in make.keywords:
+            if name not in known:
+                raise AmeirError(f"Configuration: Unknown configuration key '{key}.{name}'.{did_you_mean(name, known)}")
+    try:
+        return make(*arguments, **more)
+    except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
+        raise AmeirError(f"Configuration: '{key}' cannot be built: {' '.join(str(error).split())}") from error
+
+
+def check_space(problem: Problem) -> None:
+    """Raise ``AmeirError`` for operation names that do not exist or that this dataset cannot use."""
+    space, layers = problem.space, problem.layers
+    for key, values in (("layers", layers), ("norms", space.norms), ("block_activations", space.block_activations),
+                        ("mlp_activations", space.mlp_activations)):
+        if not values or len(set(values)) != len(values):
+            raise AmeirError(f"Configuration: space.{key}={list(values)} must name at least one operation, each once.")
+    for name in space.mlp_activations:
+        if name not in MLP_ACTIVATIONS:
+            raise AmeirError(f"Configuration: space.mlp_activations: unknown activation '{name}'."
+                             f"{did_you_mean(name, MLP_ACTIVATIONS)}")
+    for layer in layers:
+        for activation in space.block_activations:
+            for norm in space.norms:
+                blocks = [{"layer": layer, "activation": activation, "norm": norm}]
+                check_architecture(Architecture.from_dict({"blocks": blocks}, "space"), layers=usable_layers(problem),
+                                   fields=(), depth=1, has_behaviors=True, width=1, source="Configuration: space")
+
+
+def usable_layers(problem: Problem) -> tuple[str, ...]:
+    """Return every registered layer operation that the dataset allows."""
+    return tuple(operation_names(problem.schema.has_target))
+
+
+def check_stages(problem: Problem, config: Config, stages: Sequence[int]) -> None:
+    """Raise ``AmeirError`` when the data cannot feed the given stages: a batch with fewer rows than an update has
+    paths, a dataset without what a stage searches, a validation subset that cannot score."""
+    schema, budget = problem.schema, problem.budget
+    if 1 in stages and not schema.behaviors:
+        raise AmeirError(f"{schema.dataset} has no behaviors for stage 1; take 1 out of dataset.stages.")
+    if 2 in stages and len(schema.fields) < 2:
+        raise AmeirError(f"{schema.dataset} has {len(schema.fields)} fields, too few to interact; take 2 and 3 out "
+                         "of dataset.stages.")
+    kept, fields = max(budget.keep, problem.model.interactions), len(schema.fields)
+    candidates = max(fields * (fields - 1) // 2, kept * (fields - 1) if budget.cycles > 1 else 0)
+    paths = {1: len(problem.layers), 2: min(budget.paths, candidates), 3: 10}
+    rows = min(config.dataset.train.batch_size, problem.data.rows["train"])
+    for stage in stages:
+        if config.fairness == "split" and rows < paths[stage]:
+            smaller = ", or lower budget.paths" if stage == 2 else ""
+            raise AmeirError(f"fairness=split shares each batch out among the paths of an update: stage {stage} has "
+                             f"{paths[stage]} paths and a batch has {rows} rows. Raise dataset.train.batch_size, use "
+                             f"fairness=full or fairness=uniform{smaller}.")
+    if stages:
+        scoring = problem.data.subset("valid", budget.valid_rows, problem.seed)  # raises where negatives run out
+    if stages and schema.task == "ctr":
+        labels = torch.cat([b.label for b in scoring])
+        if labels.min() == labels.max():
+            raise AmeirError(f"The {len(labels)} validation rows that would score candidates all have the label "
+                             f"{int(labels[0])}; AUC needs both. Raise budget.valid_rows={budget.valid_rows}.")

@@ -1,0 +1,49 @@
+"""``train.py``: a baseline, an architecture, and what a second call does."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ameir_pl.cli import derive, evaluate, search, train
+from ameir_pl.errors import AmeirError
+from ameir_pl.export.bundle import read_bundle
+from tests.tiny import Tiny, contents, numbers
+
+
+def test_a_baseline(tiny: Tiny, finished: Tiny) -> None:
+    metrics = train.main(tiny("model=dnn"))
+    assert set(contents(tiny.folder("dnn"))) == {"config.yaml", "log.txt", "metrics.csv", "metrics.json"}
+    reference = json.loads((finished.folder() / "metrics.json").read_text())
+    assert numbers(metrics)["models"] == {"DNN": numbers(reference)["models"]["DNN"]}
+    with pytest.raises(AmeirError, match="weights.safetensors is missing"):
+        evaluate.main(tiny("run=dnn"))
+    with pytest.raises(AmeirError, match="model.name: dnn -> None"):
+        search.main(tiny("run=dnn"))
+
+
+def test_an_architecture(tiny: Tiny, finished: Tiny, monkeypatch: pytest.MonkeyPatch,
+                         capsys: pytest.CaptureFixture[str]) -> None:
+    path = tiny.runs.parent / "mine.yaml"
+    path.write_text((finished.folder() / "architecture.yaml").read_text())
+    command = tiny("model=ameir", f"architecture={path}")
+    metrics = train.main(command)
+    assert list(metrics["models"]) == ["AMEIR"]
+    bundle = read_bundle(tiny.folder("ameir") / "model")
+    assert bundle.state == "trained" and bundle.model.architecture.to_yaml() == path.read_text()
+    before = contents(tiny.folder("ameir"))
+    assert numbers(evaluate.main(tiny("run=ameir"))) == numbers(metrics)
+    assert contents(tiny.folder("ameir"))["config.yaml"] == before["config.yaml"]
+
+    monkeypatch.setattr("ameir_pl.cli.engine.LightningEngine._run", None)  # any training would fail
+    capsys.readouterr()
+    assert numbers(train.main(command)) == numbers(metrics)
+    assert "nothing was trained" in capsys.readouterr().err
+    with pytest.raises(AmeirError, match="architecture: .*mine.yaml -> None; model.name: ameir -> dnn|model.name"):
+        train.main(tiny("model=dnn", "run=ameir"))
+    with pytest.raises(AmeirError, match="results of other settings"):
+        derive.main(tiny("run=ameir"))
+    path.write_text(path.read_text().split("mlp:")[0] + "mlp: []\n")
+    with pytest.raises(AmeirError, match="trained from another architecture.*overwrite=true"):
+        train.main(command)

@@ -1,0 +1,97 @@
+"""What padding holds and how long it is changes nothing, whatever the operation and wherever it stands."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ameir_pl.baselines import BASELINES
+from ameir_pl.batch import Batch
+from ameir_pl.models.ameir import Ameir
+from ameir_pl.nn.operations import OPERATIONS
+from ameir_pl.schema import Schema
+from ameir_pl.space.architecture import Architecture, Block
+
+from .examples import LENGTHS, SCHEMAS, K, block_base, block_supernet, make_batch, randomized
+
+
+def padded(batch: Batch, schema: Schema, by: int, seed: int = 3) -> Batch:
+    """The same rows with ``by`` more positions and other ids at all padding."""
+    rng = torch.Generator().manual_seed(seed)
+    other = copy.copy(batch)
+    shape = (len(batch), batch.mask.shape[1] + by)
+    sizes = [schema.vocabularies[f.vocabulary] for f in schema.behaviors for _ in range(f.width)]
+    other.behaviors = torch.stack([torch.randint(0, size, shape, generator=rng) for size in sizes], -1)
+    other.behaviors[:, :batch.mask.shape[1]][batch.mask] = batch.behaviors[batch.mask]
+    other.mask = torch.cat([batch.mask, torch.zeros(len(batch), by, dtype=torch.bool)], 1)
+    return other
+
+
+def trimmed(batch: Batch, row: int) -> Batch:
+    """One row alone, its history cut to its own length."""
+    one = batch[row:row + 1]
+    longest = max(int(one.mask.sum()), 1)
+    one.behaviors, one.mask = one.behaviors[:, :longest], one.mask[:, :longest]
+    return one
+
+
+def assert_ignores_padding(model: nn.Module, batch: Batch, schema: Schema, *arguments: object) -> None:
+    out = model(batch, *arguments)
+    assert out.isfinite().all() and out.std() > 1e-3
+    for by in (0, 1, 7):
+        torch.testing.assert_close(model(padded(batch, schema, by), *arguments), out, atol=2e-6, rtol=2e-5)
+    for row in (LENGTHS.index(0), LENGTHS.index(1), LENGTHS.index(6), LENGTHS.index(3)):
+        torch.testing.assert_close(model(trimmed(batch, row), *arguments), out[row:row + 1], atol=2e-6, rtol=2e-5)
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+@torch.no_grad()
+def test_every_operation_in_every_block(kind: str) -> None:
+    schema = SCHEMAS[kind]
+    batch = make_batch(schema)
+    supernet = block_supernet(schema, depth=2).eval()
+    layers = supernet.capacity.blocks[0]
+    assert set(layers) == {n for n in OPERATIONS.names() if kind == "target" or n != "target_attention"}
+    for layer in layers:
+        for other in ("conv3", "self_attention2"):
+            for blocks in ((Block(layer, "gelu", "layer_norm"), Block(other, "identity", "layer_norm")),
+                           (Block(other, "swish"), Block(layer, "relu"))):
+                architecture = Architecture(blocks, mlp=block_base(schema).mlp)
+                assert_ignores_padding(supernet, batch, schema, architecture)
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+@pytest.mark.parametrize("name", BASELINES.names())
+@torch.no_grad()
+def test_every_baseline(name: str, kind: str) -> None:
+    schema = SCHEMAS[kind]
+    model = randomized(BASELINES.get(name)(schema, embedding_size=K, mlp=[8, 5], dropout=0.0)).eval()
+    assert_ignores_padding(model, make_batch(schema), schema)
+
+
+def test_gradients_ignore_padding() -> None:
+    schema = SCHEMAS["target"]
+    supernet = block_supernet(schema, depth=2)
+    architecture = Architecture((Block("bigru", "swish", "layer_norm"), Block("max_pool3")), mlp=block_base(schema).mlp)
+    gradients = []
+    for batch in (make_batch(schema), padded(make_batch(schema), schema, 4)):
+        supernet.zero_grad()
+        supernet(batch, architecture).square().sum().backward()
+        gradients.append({n: p.grad.clone() for n, p in supernet.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_rows_without_history_share_one_behavior_vector() -> None:
+    schema = SCHEMAS["no target"]
+    supernet: Ameir = block_supernet(schema, depth=1).eval()
+    x = supernet.embed(make_batch(schema, (0, 4, 0)))
+    h_a = supernet.behavior(x, (Block("conv3"),))
+    assert h_a is not None and torch.equal(h_a[0], h_a[2]) and not torch.equal(h_a[0], h_a[1])
+    assert h_a[0].abs().sum() > 0
+    assert x.history is not None and x.mask is not None
+    assert x.mask.sum(1).tolist() == [1, 4, 1] and not x.history[~x.mask].any(), "the empty token, then zeros"

@@ -1,0 +1,160 @@
+"""Every file under conf/ composes, is typed, and builds what it names."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields, is_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import get_method, instantiate
+from omegaconf import OmegaConf
+
+from ameir_pl.architecture_file import read_architecture
+from ameir_pl.cli.checks import LEAST
+from ameir_pl.cli.compose import conf_folder, load_config, raw_config
+from ameir_pl.cli.config import RESULT_KEYS, TRAIN_KEYS, Config
+
+CONF = conf_folder()
+GROUPS = {f.name: sorted(p.relative_to(f).with_suffix("").as_posix() for p in f.rglob("*.yaml"))
+          for f in sorted(CONF.iterdir()) if f.is_dir()}
+OPTIONS = [(group, option) for group, options in GROUPS.items() for option in options
+           if group not in ("architecture", "dataset_budget")]
+FREE = {"optimizer", "scheduler", "trainer", "logger", "callbacks"}
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes_and_its_targets_exist(group: str, option: str) -> None:
+    more = ["architecture=paper/alimama_1"] if (group, option) == ("model", "ameir") else []
+    config, composed = load_config("train", [f"{group}={option}", *more])
+    assert isinstance(config, Config)
+    check_targets(OmegaConf.to_container(composed, resolve=True))
+
+
+def check_targets(node: Any) -> None:
+    if isinstance(node, list):
+        for value in node:
+            check_targets(value)
+    if not isinstance(node, dict):
+        return
+    if "_target_" in node:
+        target = get_method(node["_target_"])
+        signature = inspect.signature(target)
+        given = {key: value for key, value in node.items() if not key.startswith("_")}
+        signature.bind_partial(**given)
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+        assert takes_any or given.keys() <= signature.parameters.keys()
+    for value in node.values():
+        check_targets(value)
+
+
+@pytest.mark.parametrize("dataset", GROUPS["dataset"])
+@pytest.mark.parametrize("budget", GROUPS["budget"])
+def test_each_dataset_with_each_budget(dataset: str, budget: str) -> None:
+    config, composed = load_config("search", [f"dataset={dataset}", f"budget={budget}"])
+    assert config.dataset.name == dataset and config.budget.name == budget
+    special = CONF / "dataset_budget" / f"{dataset}_{budget}.yaml"
+    if special.exists():
+        for key, value in OmegaConf.to_container(OmegaConf.load(special)).items():  # type: ignore[union-attr]
+            assert composed.budget[key] == value
+
+
+def test_every_dataset_budget_belongs_to_a_dataset_and_a_budget() -> None:
+    names = {f"{d}_{b}" for d in GROUPS["dataset"] for b in GROUPS["budget"]}
+    assert set(GROUPS["dataset_budget"]) <= names
+    for name in GROUPS["dataset_budget"]:
+        assert "@package budget" in (CONF / "dataset_budget" / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize("optimizer", GROUPS["optimizer"])
+@pytest.mark.parametrize("scheduler", GROUPS["scheduler"])
+def test_optimizers_and_schedulers_are_built(optimizer: str, scheduler: str) -> None:
+    composed = raw_config("search", [f"optimizer={optimizer}", f"scheduler={scheduler}"])
+    made = instantiate(composed.optimizer)([torch.nn.Parameter(torch.zeros(2))])
+    decay = instantiate(composed.scheduler)(made, T_max=10)
+    rates = []
+    for _ in range(10):
+        made.step()
+        decay.step()
+        rates.append(decay.get_last_lr()[0])
+    assert made.defaults["lr"] == composed.dataset.train.learning_rate
+    assert rates[-1] == pytest.approx(made.defaults["lr"] if scheduler == "constant" else 0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("trainer", GROUPS["trainer"])
+def test_trainers_are_built_where_there_is_the_hardware(trainer: str) -> None:
+    make = instantiate(raw_config("search", [f"trainer={trainer}"]).trainer)
+    assert isinstance(make, partial)
+    if make.keywords["accelerator"] == "cpu" or torch.cuda.is_available():
+        made = make(max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        assert made.precision == make.keywords["precision"]
+
+
+def test_callbacks_and_loggers_are_built(tmp_path: Path) -> None:
+    for option in GROUPS["callbacks"]:
+        assert instantiate(raw_config("search", [f"callbacks={option}"]).callbacks)
+    for option in GROUPS["logger"]:
+        for make in instantiate(raw_config("search", [f"logger={option}"]).logger).values():
+            assert isinstance(make, partial)
+            inspect.signature(make.func).bind_partial(save_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("name", GROUPS["architecture"])
+def test_architectures_are_read(name: str) -> None:
+    assert read_architecture(CONF / "architecture" / f"{name}.yaml")
+    assert load_config("train", ["model=ameir", f"architecture={name}"])[0].architecture == name
+
+
+def typed(kind: Any, prefix: str = "") -> set[str]:
+    """The keys of a dataclass, down to plain values."""
+    found = set()
+    for f in fields(kind):
+        value = f.default_factory() if callable(f.default_factory) else f.default  # type: ignore[misc]
+        found |= typed(type(value), f"{prefix}{f.name}.") if is_dataclass(value) else {f"{prefix}{f.name}"}
+    return found
+
+
+def composed_keys(node: Any, prefix: str = "") -> set[str]:
+    found = set()
+    for key, value in node.items():
+        inside = isinstance(value, dict) and f"{prefix}{key}" not in FREE
+        found |= composed_keys(value, f"{prefix}{key}.") if inside else {f"{prefix}{key}"}
+    return found
+
+
+@pytest.mark.parametrize("dataset", GROUPS["dataset"])
+def test_conf_and_the_typed_configuration_have_the_same_keys(dataset: str) -> None:
+    keys = composed_keys(OmegaConf.to_container(raw_config("train", [f"dataset={dataset}"]), resolve=True))
+    optional = {"dataset.train.negatives"}  # only retrieval draws any
+    assert keys | optional == typed(Config) | optional
+
+
+def test_the_keys_that_are_checked_and_compared_exist() -> None:
+    whole = raw_config("train", [])
+    missing = object()
+    for key in (*RESULT_KEYS, *TRAIN_KEYS, *LEAST):
+        if key != "dataset.train.negatives":
+            assert OmegaConf.select(whole, key, default=missing) is not missing, key
+
+
+def test_every_number_has_a_least_value() -> None:
+    numbers = {k for k in typed(Config) if isinstance(value_of(Config(), k), int | float)
+               and not isinstance(value_of(Config(), k), bool)}
+    assert numbers == set(LEAST)
+
+
+def value_of(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = getattr(config, part)
+    return config
+
+
+def test_no_file_is_left_out() -> None:
+    tops = {p.stem for p in CONF.glob("*.yaml")}
+    assert tops == {"search", "train"}
+    known = {"architecture", "budget", "callbacks", "dataset", "dataset_budget", "logger", "model", "optimizer",
+             "scheduler", "trainer"}
+    assert set(GROUPS) == known  # a new group needs its tests above
