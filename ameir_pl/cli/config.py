@@ -37,6 +37,7 @@ class DatasetSettings:
         name: registered name.
         source: a file or folder of the user's; null: what ``ameir data fetch`` put under ``paths.data``.
         max_len: T, the most behaviors of a history.
+        options: settings of this dataset alone.
         stages: which of 1, 2, 3 the search has here.
         model: sizes.
         train: training.
@@ -45,6 +46,7 @@ class DatasetSettings:
     name: str = "movielens"
     source: str | None = None
     max_len: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
     stages: list[int] = field(default_factory=list)
     model: ModelSettings = field(default_factory=ModelSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
@@ -91,7 +93,7 @@ class Config:
     architecture: str | None = None
 
 
-RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.stages", "dataset.model", "dataset.train", "budget",
+RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.options", "dataset.stages", "dataset.model", "dataset.train", "budget",
                "space", "optimizer", "scheduler", "trainer.precision", "seed", "fairness", "inherit")
 """What a run's results depend on: a run folder holds results of one such configuration."""
 

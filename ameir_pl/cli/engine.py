@@ -46,9 +46,13 @@ class LightningEngine:
         self._weight_decay, self._fairness = weight_decay, fairness
 
     def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: int, phase: str) -> dict[str, Any]:
-        """Train shared weights fairly; returns how often each choice was activated."""
+        """Train shared weights fairly; returns how often each choice was activated.
+
+        L2 is multiplied by the share of rows in which a choice is active, so that its gradient and its L2 are
+        balanced as they are in the derived model.
+        """
         task = SupernetTask(model, rounds, self.objective, self._optimizer, self._scheduler,
-                            weight_decay=self._weight_decay, fairness=self._fairness, phase=phase)
+                            weight_decay=self._weight_decay * rounds.active_share, fairness=self._fairness, phase=phase)
         callbacks = self._callbacks()
         self._run(task, callbacks, epochs, validate=False)
         counts = [c for c in callbacks if isinstance(c, ActivationCounts)]

@@ -95,8 +95,12 @@ class Session:
 def make_dataset(config: Config) -> Dataset:
     """Return the dataset that the configuration names."""
     settings, data = config.dataset, Path(config.paths.data)
-    return DATASETS.get(settings.name)(raw=data / "raw" / settings.name, encoded=data / "encoded",
-                                       source=settings.source, max_len=settings.max_len)
+    try:
+        return DATASETS.get(settings.name)(raw=data / "raw" / settings.name, encoded=data / "encoded",
+                                           source=settings.source, max_len=settings.max_len, **settings.options)
+    except TypeError as error:
+        raise AmeirError(f"Configuration: dataset.options={settings.options} does not fit {settings.name}: {error}.") \
+            from error
 
 
 def run_path(config: Config) -> Path:

@@ -102,7 +102,7 @@ def _land(target: Path, files: dict[str, bytes]) -> None:
                 temporary.write_bytes(content)
     except OSError as error:
         raise AmeirError(f"{target}: cannot be written ({error.strerror}). Name another folder with "
-                         f"dataset.raw=FOLDER.") from error
+                         f"paths.data=FOLDER.") from error
 
 
 def _checked(files: dict[str, bytes], where: str) -> dict[str, bytes]:

@@ -95,7 +95,7 @@ def store(folder: Path, tables: Tables, about: dict[str, Any]) -> None:
                 raise
     except OSError as error:
         raise AmeirError(f"{folder}: cannot be written ({error.strerror or error}). Make room or name another folder "
-                         f"with dataset.encoded=FOLDER.") from error
+                         f"with paths.data=FOLDER.") from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -14,7 +14,20 @@ from ameir_pl.registry import Registry
 
 NORMS: Registry[Callable[[int], nn.Module]] = Registry("norm")
 """Norms of a block by name; each is made from the width D."""
-NORMS.register("layer_norm")(lambda width: nn.LayerNorm(width))
+
+GAIN = 0.05 / 3**0.5
+"""A layer norm's first gain: the deviation of embeddings drawn from ±0.05. With a gain of one, a normed block would
+start at thirty times the scale of an unnormed one, and a supernet's shared weights could not serve both."""
+
+
+def layer_norm(width: int) -> nn.LayerNorm:
+    """Return a layer norm over D whose output starts at the scale of the embeddings."""
+    norm = nn.LayerNorm(width)
+    nn.init.constant_(norm.weight, GAIN)
+    return norm
+
+
+NORMS.register("layer_norm")(layer_norm)
 NORMS.register("none")(lambda width: nn.Identity())
 
 

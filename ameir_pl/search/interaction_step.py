@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import torch
+
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.models.capacity import Capacity
@@ -55,7 +57,7 @@ def cycle_supernet(problem: Problem, kept: tuple[Interaction, ...], previous: Am
     """Return the supernet of a cycle and its candidates: the kept interactions crossed with every field.
 
     Weights of ``previous`` are inherited wherever both read the same thing, the columns of kept interactions among
-    them; a new interaction's columns are fresh.
+    them; a new interaction's columns are fresh, and as large as its small products need.
     """
     candidates = problem.interaction_space().expand(kept)
     problem.seeded(f"stage2/cycle{cycle}")
@@ -64,7 +66,24 @@ def cycle_supernet(problem: Problem, kept: tuple[Interaction, ...], previous: Am
                      **problem.sizes())
     if previous is not None:
         inherit(supernet, previous)
+    raise_columns(supernet, known=() if previous is None else previous.capacity.interactions)
     return supernet, candidates
+
+
+@torch.no_grad()
+def raise_columns(supernet: Ameir, known: tuple[Interaction, ...]) -> None:
+    """Enlarge the first hidden layer's fresh columns so that interactions enter it at the scale of fields.
+
+    A product of r embeddings of deviation s has deviation s^r: with s = 0.03 a pair would enter thirty times smaller
+    than a field, and its columns would not learn in a cycle. The columns of ``known`` interactions are trained.
+    """
+    deviation = supernet.embedding.weight[1:].std()
+    weight, start = supernet.mlp.linears[0].weight, 0
+    names = {"interaction " + " ".join(i): i for i in supernet.capacity.interactions if i not in known}
+    for name, width in supernet.segments():
+        if name in names:
+            weight[:, start:start + width] *= deviation ** (1 - len(names[name]))
+        start += width
 
 
 def _spread(counts: dict[str, dict[str, int]]) -> dict[str, int]:

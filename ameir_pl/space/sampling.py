@@ -23,6 +23,16 @@ C = TypeVar("C")
 class Rounds(Protocol):
     """Draws the paths of each update."""
 
+    @property
+    def paths(self) -> int:
+        """m, the paths of a fair update."""
+        ...
+
+    @property
+    def active_share(self) -> float:
+        """The share of the rows in which a weight that is a choice is active."""
+        ...
+
     def fair(self, step: int) -> tuple[Architecture, ...]:
         """Return the m paths of update ``step`` under a fair scheme."""
         ...
@@ -85,6 +95,11 @@ class BlockRounds:
         """m, the number of layer operations."""
         return len(self.space.layers)
 
+    @property
+    def active_share(self) -> float:
+        """One path's: operations alternate."""
+        return 1 / self.paths
+
     def fair(self, step: int) -> tuple[Architecture, ...]:
         """Return the paths of one round."""
         columns = []
@@ -118,6 +133,11 @@ class InteractionRounds:
         """m, all candidates or ``most_paths``."""
         return min(len(self.candidates), self.most_paths)
 
+    @property
+    def active_share(self) -> float:
+        """One path's: the candidates' columns alternate."""
+        return 1 / self.paths
+
     def _order(self, deck: int) -> list[Interaction]:
         return shuffled(self.candidates, Random(f"{self.seed}/interactions/{deck}"))
 
@@ -147,6 +167,11 @@ class MlpRounds:
     def paths(self) -> int:
         """m, the number of ratios."""
         return len(self.space.tenths)
+
+    @property
+    def active_share(self) -> float:
+        """All: paths use nested parts of the same matrices."""
+        return 1.0
 
     def fair(self, step: int) -> tuple[Architecture, ...]:
         """Return the paths of one round."""

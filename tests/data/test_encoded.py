@@ -135,7 +135,7 @@ def test_types_pickling_and_vocabularies(movielens: Encoded) -> None:
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     raw = write_movielens(tmp_path / "raw")
     (tmp_path / "file").write_text("")
-    with pytest.raises(AmeirError, match="cannot be written .*dataset.encoded=FOLDER"):
+    with pytest.raises(AmeirError, match="cannot be written .*paths.data=FOLDER"):
         DATASETS.get("movielens")(raw=raw, encoded=tmp_path / "file" / "encoded").prepare()
 
 
