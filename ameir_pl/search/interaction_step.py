@@ -78,7 +78,7 @@ def raise_columns(supernet: Ameir, known: tuple[Interaction, ...]) -> None:
     than a field, and its columns would not learn in a cycle. The columns of ``known`` interactions are trained.
     """
     deviation = supernet.embedding.weight[1:].std()
-    weight, start = supernet.mlp.linears[0].weight, 0
+    weight, start = supernet.mlp.first.weight, 0
     names = {"interaction " + " ".join(i): i for i in supernet.capacity.interactions if i not in known}
     for name, width in supernet.segments():
         if name in names:
