@@ -27,12 +27,12 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any] | None:
         chosen_variant(session, config)
     else:
         require_earlier(problem, stages[0])
+    if stage == "all" and not config.overwrite and finished(session, config):
+        metrics = read_json(problem.folder.path / METRICS)
+        show(metrics, [problem.folder.path / METRICS, problem.folder.path / "model"])
+        console().print("This run is finished; nothing was trained. overwrite=true makes it again, run=… another.")
+        return metrics
     with session:
-        if stage == "all" and not config.overwrite and finished(session, config):
-            metrics = read_json(problem.folder.path / METRICS)
-            show(metrics, [problem.folder.path / METRICS, problem.folder.path / "model"])
-            console().print("This run is finished; nothing was trained. overwrite=true makes it again, run=… another.")
-            return metrics
         for number in stages:
             run_stage(problem, number)
         if stage != "all":
