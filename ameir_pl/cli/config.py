@@ -93,8 +93,8 @@ class Config:
     architecture: str | None = None
 
 
-RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.options", "dataset.stages", "dataset.model", "dataset.train", "budget",
-               "space", "optimizer", "scheduler", "trainer.precision", "seed", "fairness", "inherit")
+RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.options", "dataset.stages", "dataset.model",
+               "dataset.train", "budget", "space", "optimizer", "scheduler", "trainer.precision", "seed", "fairness", "inherit")
 """What a run's results depend on: a run folder holds results of one such configuration."""
 
 TRAIN_KEYS = ("model.name", "architecture")
