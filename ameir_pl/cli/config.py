@@ -94,7 +94,8 @@ class Config:
 
 
 RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.options", "dataset.stages", "dataset.model",
-               "dataset.train", "budget", "space", "optimizer", "scheduler", "trainer.precision", "seed", "fairness", "inherit")
+               "dataset.train", "budget", "space", "optimizer", "scheduler", "trainer.precision",
+               "seed", "fairness", "inherit")
 """What a run's results depend on: a run folder holds results of one such configuration."""
 
 TRAIN_KEYS = ("model.name", "architecture")
