@@ -1,4 +1,4 @@
-"""``python search.py``: one stage, or the whole pipeline: stages, derive, finetune."""
+"""``python search.py``: one stage and its numbers, or the whole pipeline: stages, derive, finetune."""
 
 from __future__ import annotations
 
@@ -10,16 +10,34 @@ from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.derive import chosen_variant, derive_bundle
 from ameir_pl.cli.finetune import finetune_variants, finished
-from ameir_pl.cli.setup import open_session
+from ameir_pl.cli.setup import Session, open_session
+from ameir_pl.models.cost import trainable_parameters
 from ameir_pl.progress import console
 from ameir_pl.reports.table import METRICS, show
-from ameir_pl.search.pipeline import require_earlier, run_stage, stages_to_run
+from ameir_pl.search.assembly import VARIANTS, assembled
+from ameir_pl.search.pipeline import Result, measure, require_earlier, run_stage, stages_to_run
 from ameir_pl.search.run_folder import read_json
 
 
+def show_stage(session: Session, stage: int) -> dict[str, Any]:
+    """Show and return the numbers of the variant that ends in ``stage``, with the weights it inherits so far; with
+    one row it has the form of metrics.json, which ``ameir finetune`` writes."""
+    problem = session.problem
+    variant = next(name for name, steps in VARIANTS.items() if steps[-1] == stage)
+    model = assembled(problem, variant)
+    valid, test, full = measure(problem, model)
+    network, embedding = trainable_parameters(model)
+    seconds = problem.folder.summary(stage)["seconds"]
+    row = Result(valid, test, network, embedding, seconds, 0, 0, full).to_dict()
+    metrics = {"dataset": problem.schema.dataset, "seed": problem.seed, "protocol": session.dataset.protocol,
+               "models": {f"{variant}, inherited": row}, "seconds": {f"stage{stage}": seconds}}
+    show(metrics, [problem.folder.stage(stage)])
+    return metrics
+
+
 @command("search")
-def main(config: Config, composed: DictConfig) -> dict[str, Any] | None:
-    """Run what ``stage=`` asks for; with ``all`` also derive, finetune and show the table."""
+def main(config: Config, composed: DictConfig) -> dict[str, Any]:
+    """Run what ``stage=`` asks for and show the table; with ``all`` also derive and finetune."""
     stages, stage = stages_to_run(config.dataset.name, config.dataset.stages, config.stage), config.stage
     session = open_session(config, composed, "search", stages)
     problem = session.problem
@@ -36,6 +54,6 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any] | None:
         for number in stages:
             run_stage(problem, number)
         if stage != "all":
-            return None
+            return show_stage(session, stages[0])
         derive_bundle(session, config)
         return finetune_variants(session, config)
