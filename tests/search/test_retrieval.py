@@ -22,7 +22,9 @@ def test_from_file_to_metrics(form: str, loss: str, negatives: int, beauty: Tiny
                               sequence_formats: dict[str, Path]) -> None:
     command = beauty(*FAST, f"dataset.source={sequence_formats[form]}", f"dataset.train.loss={loss}",
                      f"dataset.train.negatives={negatives}", "reference=null" if form == "pairs" else "seed=1")
-    assert search.main([*command, "stage=1"]) is None
+    inherited = search.main([*command, "stage=1"])["models"]["AMEIR-A, inherited"]
+    assert all(set(inherited[split]) == NAMES for split in ("valid", "test", "test_full"))
+    assert search.main([*command, "stage=1"])["models"]["AMEIR-A, inherited"] == inherited  # finished: shown again
     stage = contents(beauty.folder())["stage1/winner.ckpt"]
     metrics = search.main([*command, "stage=all"])
     assert contents(beauty.folder())["stage1/winner.ckpt"] == stage
