@@ -53,6 +53,8 @@ class Schema:
         vocabularies: size of each vocabulary, ``PAD`` and ``OOV`` included.
         max_len: T, the most behaviors kept; 0 where there are none.
         item: the vocabulary that is ranked, for retrieval.
+        percentiles: of each dense field that is given raw and put to [-1, 1] by them: 101 numbers from the minimum
+            to the maximum of train rows.
     """
 
     dataset: str
@@ -63,6 +65,7 @@ class Schema:
     vocabularies: dict[str, int] = field(default_factory=dict)
     max_len: int = 0
     item: str = ""
+    percentiles: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.task not in get_args(Task):
@@ -71,6 +74,10 @@ class Schema:
         for names in ([f.name for f in self.fields], [f.name for f in self.behaviors], list(self.dense)):
             if len(set(names)) != len(names):
                 raise AmeirError(f"Schema of {self.dataset}: a field name occurs twice in {names}.")
+        for name, knots in self.percentiles.items():
+            if name not in self.dense or any(b < a for a, b in zip(knots, knots[1:], strict=False)):
+                raise AmeirError(f"Schema of {self.dataset}: the percentiles of '{name}' must be rising numbers of a "
+                                 "dense field.")
         for name, size in self.vocabularies.items():
             if type(size) is not int or size <= OOV:
                 raise AmeirError(f"Schema of {self.dataset}: the vocabulary '{name}' must have a whole size of at "

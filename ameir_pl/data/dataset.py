@@ -6,17 +6,24 @@ import hashlib
 import json
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ameir_pl.data.bad_rows import BadRows, Policy
 from ameir_pl.data.encoded import Encoded
+from ameir_pl.data.planted import GENERATORS
 from ameir_pl.data.store import SPLITS, Tables, remembered_sha256, store
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
 from ameir_pl.registry import Registry
 
-ENCODING_VERSION = 1
+ENCODING_VERSION = 2
 """Counts changes of the folder format; data of another version are encoded again."""
+
+
+FULL = 0.9
+"""Share of the paper's rows from which on a dataset is taken for the full one, and compared with the paper's counts."""
 
 
 class Dataset(ABC):
@@ -31,12 +38,17 @@ class Dataset(ABC):
         offered: where the publisher offers the files.
         terms: the publisher's terms, in a sentence.
         opens: the class that opens the encoded folder.
+        paper_rows: rows of the full dataset by split, as the paper's tables have them; empty where they have none.
 
     Args:
         raw: folder for fetched raw files, such as ``data/raw/movielens``.
         encoded: folder for encoded data, such as ``data/encoded``.
         source: a file or folder of the user's, taken instead of ``raw``.
         max_len: T, the most behaviors of a history.
+        on_bad_row: ``fail``: a row that cannot be read stops the preparation; ``skip``: it is left out and counted.
+
+    Raises:
+        AmeirError: a setting is out of range.
     """
 
     name: ClassVar[str]
@@ -44,17 +56,24 @@ class Dataset(ABC):
     offered: ClassVar[str] = ""
     terms: ClassVar[str] = ""
     opens: ClassVar[type[Encoded]] = Encoded
+    paper_rows: ClassVar[dict[str, int]] = {}
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None,
-                 max_len: int = 0) -> None:
+                 max_len: int = 0, on_bad_row: Policy = "fail") -> None:
         self.raw, self.encoded = Path(raw), Path(encoded)
         self.source = None if source is None else Path(source)
-        self.max_len = max_len
+        self.max_len, self.on_bad_row = max_len, on_bad_row
+        BadRows(on_bad_row, "")  # an unknown policy is an error now, not when a row is bad
 
     @property
     @abstractmethod
     def protocol(self) -> str:
         """How the data are split and measured, in one line to print beside every number."""
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """The steps of the search that make sense here, for a configuration that leaves them open."""
+        return (1, 2, 3)
 
     @abstractmethod
     def files(self) -> dict[str, Path]:
@@ -65,12 +84,41 @@ class Dataset(ABC):
         """
 
     @abstractmethod
-    def encode(self, files: dict[str, Path]) -> Tables:
-        """Read the source files and return the encoded columns; raises ``AmeirError`` for bad input."""
+    def encode(self, files: dict[str, Path], folder: Path) -> Tables:
+        """Read the source files and return the encoded columns.
+
+        Args:
+            files: what :meth:`files` returned.
+            folder: the unfinished folder, for columns that are too large for memory (see
+                :func:`~ameir_pl.data.store.store`).
+
+        Raises:
+            AmeirError: for bad input.
+        """
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that change the encoded data, as plain values."""
-        return {"max_len": self.max_len}
+        return {"max_len": self.max_len, "on_bad_row": self.on_bad_row}
+
+    def missing(self, files: Sequence[Path | str]) -> AmeirError:
+        """Return the error for files that are not there: where they are offered, where they go, what stands in."""
+        folder = self.source if self.source is not None and not self.source.is_file() else self.raw
+        stand_in = ""
+        if self.name in GENERATORS.names():
+            stand_in = (f" `ameir data generate dataset={self.name}` makes a stand-in of the same format, with a "
+                        "known truth.")
+        return AmeirError(f"{self.name}: {', '.join(map(str, files))} {'is' if len(files) == 1 else 'are'} missing. "
+                          f"Offered at {self.offered}; terms: {self.terms} Put the files into {folder}, or name "
+                          f"another place with dataset.source=PATH.{stand_in}")
+
+    def against_paper(self, tables: Tables) -> dict[str, str]:
+        """Return a note on how a full dataset's rows compare with the paper's; none for a part of it."""
+        found = {"train and validation": tables.rows["train"] + tables.rows["valid"], "test": tables.rows["test"]}
+        if sum(found.values()) < FULL * sum(self.paper_rows.values()) or not self.paper_rows:
+            return {}
+        wrong = [f"{split} {found[split]:,} where the paper has {rows:,}" for split, rows in self.paper_rows.items()
+                 if found[split] != rows]
+        return {"rows against the paper's table": "; ".join(wrong) or "equal"}
 
     def prepare(self) -> Encoded:
         """Encode the source files, or reuse what an earlier call made of the same files and settings.
@@ -96,7 +144,7 @@ class Dataset(ABC):
         start = time.monotonic()
         names = ", ".join(sorted(str(path) for path in files.values()))
         console().print(f"{self.name}: encoding {names}", markup=False, emoji=False)
-        store(folder, self.encode(files), {"fingerprint": fingerprint, **about})
+        store(folder, lambda unfinished: self.encode(files, unfinished), {"fingerprint": fingerprint, **about})
         encoded = self.opens(folder)
         counts = ", ".join(f"{len(encoded.splits[split])} {split}" for split in SPLITS)
         console().print(f"{self.name}: {counts} rows ({self.protocol}) in {folder}, "

@@ -107,6 +107,9 @@ class BatchDataset(Dataset[Batch]):
 class AmeirDataModule(LightningDataModule):
     """Encoded data as Lightning takes them. The loaders yield :class:`~ameir_pl.batch.Batch`.
 
+    A checkpoint of Lightning's holds the position in the data (:meth:`state_dict`): a run that goes on from it in the
+    middle of an epoch trains on the batches that are left, in the same order.
+
     With several processes each trains on its share of every global batch, and evaluates all rows, so that its
     metrics are those of all rows.
 
@@ -135,6 +138,20 @@ class AmeirDataModule(LightningDataModule):
         self.encoded, self.schema = encoded, encoded.schema
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
         self.num_workers, self.loss, self.negatives = num_workers, loss, negatives
+        self._resume = (0, 0)  # epoch and batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return where training is: the epoch, and how many of its batches are done. Goes into checkpoints."""
+        if self.trainer is None:
+            return dict(zip(("epoch", "batch"), self._resume, strict=True))
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        # A finished epoch is the next one's beginning.
+        whole = done >= self.trainer.num_training_batches
+        return {"epoch": self.trainer.current_epoch + whole, "batch": 0 if whole else done}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on from there: the next training loader begins in that epoch, without the batches that are done."""
+        self._resume = (int(state_dict["epoch"]), int(state_dict["batch"]))
 
     @property
     def rows(self) -> dict[str, int]:
@@ -146,6 +163,10 @@ class AmeirDataModule(LightningDataModule):
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
         sampler = BatchSampler(self.encoded.splits["train"], self.batch_size, self.seed, rank=rank, world=world)
+        # Worker processes fetch ahead before the trainer tells the sampler its epoch.
+        sampler.set_epoch(self._resume[0])
+        sampler.skip(self._resume[1])
+        self._resume = (0, 0)
         return self._loader("train", sampler)
 
     def val_dataloader(self) -> DataLoader[Batch]:

@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,25 +21,39 @@ from ameir_pl.errors import AmeirError
 from ameir_pl.schema import OOV, Schema
 
 SPLITS = ("train", "valid", "test")
+SCRATCH = "scratch"
+"""A folder inside the unfinished one for what is needed on the way; it is removed."""
 SMALL_FILE = 64 * 2**20
 """Files up to this many bytes are hashed whenever they are used; larger ones by size and time of change."""
 
 
+class Written(NamedTuple):
+    """A column that is in the folder already, as ``<name>.npy``, because it is too large for memory.
+
+    Args:
+        shape, dtype: of the array.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
 @dataclass(frozen=True)
 class Tables:
-    """An encoded dataset in memory.
+    """An encoded dataset: in memory, but for the columns that were written while they were made.
 
     Args:
         schema: its schema; vocabulary sizes count ``PAD`` and ``OOV``.
-        vocabularies: the values of each vocabulary in the order of their ids, from id 2 on.
+        vocabularies: the values of each vocabulary in the order of their ids, from id 2 on; None
+            where ``vocabulary.parquet`` was written already.
         columns: arrays by name, rows in split order (see :class:`~ameir_pl.data.encoded.Encoded`).
         rows: how many rows each split has, in the order train, valid, test.
         notes: counts worth keeping (what was dropped, where the cut lies); plain values.
     """
 
     schema: Schema
-    vocabularies: dict[str, list[str]]
-    columns: dict[str, np.ndarray]
+    vocabularies: dict[str, list[str]] | None
+    columns: Mapping[str, np.ndarray | Written]
     rows: dict[str, int]
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -69,21 +85,26 @@ def remembered_sha256(path: Path, memory: Path) -> str:
     return str(known[key][2])
 
 
-def store(folder: Path, tables: Tables, about: dict[str, Any]) -> None:
-    """Write ``tables`` to ``folder``, which appears whole or not at all.
+def store(folder: Path, make: Callable[[Path], Tables], about: dict[str, Any]) -> None:
+    """Make an encoded dataset in ``folder``, which appears whole or not at all.
 
     Args:
         folder: the folder to make; nothing happens to one that another process finished first.
-        tables: what to write.
+        make: takes the unfinished folder and returns the tables. It may write columns there, and use the folder
+            :data:`SCRATCH` in it, which is removed.
         about: plain values for the manifest (fingerprint, settings, sources).
 
     Raises:
-        AmeirError: the folder cannot be written.
+        AmeirError: the folder cannot be written, or ``make`` raises it.
     """
     temporary: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+        _sweep(folder.parent)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{_process()}.", suffix=".part"))
+        (temporary / SCRATCH).mkdir()
+        tables = make(temporary)
+        shutil.rmtree(temporary / SCRATCH)
         _write(temporary, tables, about)
         umask = os.umask(0)
         os.umask(umask)
@@ -93,27 +114,53 @@ def store(folder: Path, tables: Tables, about: dict[str, Any]) -> None:
         except OSError:
             if not folder.is_dir():  # else another process was first, with the same contents
                 raise
-    except OSError as error:
-        raise AmeirError(f"{folder}: cannot be written ({error.strerror or error}). Make room or name another folder "
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AmeirError(f"{folder}: cannot be written ({reason}). Make room or name another folder "
                          f"with paths.data=FOLDER.") from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _process() -> str:
+    return f"{socket.gethostname().replace('.', '-')}.{os.getpid()}"
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed processes of this machine left; those of other machines may be running."""
+    for left in parent.glob(".*.part"):
+        words = left.name.split(".")
+        if len(words) < 5 or words[-4] != socket.gethostname().replace(".", "-") or not words[-3].isdigit():
+            continue
+        try:
+            os.kill(int(words[-3]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            pass  # somebody else's process: alive
+
+
 def _write(folder: Path, tables: Tables, about: dict[str, Any]) -> None:
     columns = {}
     for name, array in tables.columns.items():
         columns[name] = {"shape": list(array.shape), "dtype": str(array.dtype)}
-        if array.size:  # an empty array cannot be memory-mapped: its shape says all there is
+        # An empty array cannot be memory-mapped: its shape says all there is.
+        if isinstance(array, np.ndarray) and array.size:
             np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
-    vocabulary = [pl.DataFrame({"vocabulary": [name] * len(values), "id": range(OOV + 1, OOV + 1 + len(values)),
-                                "value": values},
-                               schema={"vocabulary": pl.String, "id": pl.Int64, "value": pl.String})
-                  for name, values in tables.vocabularies.items()]
-    pl.concat(vocabulary).write_parquet(folder / "vocabulary.parquet")
+    if tables.vocabularies is not None:
+        write_vocabularies(folder, tables.vocabularies)
     write_json(folder / "schema.json", tables.schema.to_dict())
     files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(folder.iterdir())}
     write_json(folder / "manifest.json", {
         "dataset": tables.schema.dataset, **about, "rows": tables.rows, "columns": columns, "files": files,
         "notes": tables.notes})
+
+
+def write_vocabularies(folder: Path, vocabularies: dict[str, list[str]]) -> None:
+    """Write ``vocabulary.parquet``: ``vocabulary``, ``id`` and ``value``."""
+    vocabulary = [pl.DataFrame({"vocabulary": [name] * len(values), "id": range(OOV + 1, OOV + 1 + len(values)),
+                                "value": values},
+                               schema={"vocabulary": pl.String, "id": pl.Int64, "value": pl.String})
+                  for name, values in vocabularies.items()]
+    pl.concat(vocabulary).write_parquet(folder / "vocabulary.parquet")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
 
-from ameir_pl.schema import OOV
+from ameir_pl.schema import OOV, PAD
+
+_VALUE, _COUNT, _ID = "value", "count", "id"
 
 
 def fit(values: pl.Series) -> list[str]:
@@ -25,3 +29,71 @@ def encode(values: pl.Series, vocabulary: list[str]) -> np.ndarray:
 def size(vocabulary: list[str]) -> int:
     """Return how many ids a vocabulary needs, ``PAD`` and ``OOV`` included."""
     return len(vocabulary) + OOV + 1
+
+
+class Counter:
+    """Counts the values of a vocabulary that come in parts; memory grows with the distinct values only."""
+
+    def __init__(self) -> None:
+        self._counts: pl.DataFrame | None = None
+
+    def add(self, values: pl.Series) -> None:
+        """Count values; a null is a value of its own ("missing"), the elements of lists count each."""
+        if isinstance(values.dtype, pl.List):
+            values = values.drop_nulls().explode().drop_nulls()
+        counts = values.alias(_VALUE).to_frame().group_by(_VALUE).agg(pl.len().alias(_COUNT))
+        if self._counts is not None:
+            counts = pl.concat([self._counts, counts]).group_by(_VALUE).agg(pl.col(_COUNT).sum())
+        self._counts = counts
+
+    def vocabulary(self, min_count: int) -> Vocabulary:
+        """Return the values that came at least ``min_count`` times, sorted in their own type, missing first."""
+        if self._counts is None:
+            return Vocabulary(pl.Series(_VALUE, [], pl.String))
+        kept = self._counts.filter(pl.col(_COUNT) >= min_count)
+        return Vocabulary(kept[_VALUE].sort(nulls_last=False))
+
+
+class Vocabulary:
+    """Values and their ids.
+
+    Args:
+        values: in the order of their ids, from id 2 on; each once.
+    """
+
+    def __init__(self, values: pl.Series) -> None:
+        ids = pl.Series(_ID, np.arange(OOV + 1, OOV + 1 + len(values), dtype=np.int32))
+        self.table = pl.DataFrame([values.alias(_VALUE), ids])
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def size(self) -> int:
+        """How many ids it needs, ``PAD`` and ``OOV`` included."""
+        return len(self) + OOV + 1
+
+    def words(self) -> pl.Series:
+        """Return the values as strings; "missing" is the empty string."""
+        return self.table[_VALUE].cast(pl.String).fill_null("")
+
+    def encode(self, values: pl.Series) -> np.ndarray:
+        """Return the ids (n,) int32 of values, of the vocabulary's type; an unknown one is ``OOV``."""
+        found = values.alias(_VALUE).to_frame().join(self.table, on=_VALUE, how="left", maintain_order="left",
+                                                     nulls_equal=True)
+        return found[_ID].fill_null(OOV).to_numpy()
+
+    def encode_lists(self, values: pl.Series, width: int) -> np.ndarray:
+        """Return the ids (n, width) int32 of the first ``width`` elements of lists, ``PAD`` behind them; nulls in
+        lists are left out."""
+        short = values.list.drop_nulls().list.head(width)
+        lengths = short.list.len().fill_null(0).to_numpy()
+        ids = np.full((len(values), width), PAD, np.int32)
+        ids[np.arange(width) < lengths[:, None]] = self.encode(short.filter(short.list.len() > 0).explode())
+        return ids
+
+
+def common_type(kinds: Iterable[pl.DataType]) -> pl.DataType:
+    """Return the type in which columns that share a vocabulary are compared: theirs, or String where they differ."""
+    inner = {kind.inner if isinstance(kind, pl.List) else kind for kind in kinds}
+    return inner.pop() if len(inner) == 1 else pl.String()  # type: ignore[return-value]

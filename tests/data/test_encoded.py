@@ -144,11 +144,11 @@ def test_two_processes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     kind = DATASETS.get("movielens")
     encode = kind.encode
 
-    def slower(self: Dataset, files: dict[str, Path]) -> store.Tables:
+    def slower(self: Dataset, files: dict[str, Path], folder: Path) -> store.Tables:
         with monkeypatch.context() as patch:
             patch.setattr(kind, "encode", encode)
             kind(raw=raw, encoded=out).prepare()
-        return encode(self, files)
+        return encode(self, files, folder)
 
     monkeypatch.setattr(kind, "encode", slower)
     encoded = kind(raw=raw, encoded=out).prepare()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,3 +180,43 @@ def test_lightning_sets_the_epoch(movielens: Encoded) -> None:
         assert len(given) == 10
         assert all(torch.equal(a, b.fields) for a, b in zip(given, expected, strict=True))
     assert not torch.equal(recorder.given[0][0], recorder.given[1][0])
+
+
+class Seen(lightning.LightningModule):
+    """Remembers the labels and ids it is fed; saves a checkpoint after ``save_after`` steps."""
+
+    def __init__(self, path: Path, save_after: int = 0) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.path, self.save_after = path, save_after
+        self.seen: list[torch.Tensor] = []
+
+    def training_step(self, batch: Batch, index: int) -> torch.Tensor:
+        self.seen.append(batch.fields)
+        return (self.weight * batch.label).mean()
+
+    def on_train_batch_end(self, *_: object) -> None:
+        if self.trainer.global_step == self.save_after:
+            self.trainer.save_checkpoint(self.path)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("steps", [3, 10, 11])
+def test_training_goes_on_where_a_checkpoint_left_it(movielens: Encoded, tmp_path: Path, steps: int, workers: int
+                                                     ) -> None:
+    def fit(save_after: int = 0, checkpoint: Path | None = None) -> list[torch.Tensor]:
+        model = Seen(tmp_path / "step.ckpt", save_after)
+        trainer = lightning.Trainer(max_epochs=3, logger=False, enable_checkpointing=False, accelerator="cpu",
+                                    enable_progress_bar=False, enable_model_summary=False)
+        trainer.fit(model, module(movielens, batch_size=200, num_workers=workers), ckpt_path=checkpoint,
+                    weights_only=True)
+        return model.seen
+
+    whole = fit(save_after=steps)
+    assert len(whole) == 30
+    rest = fit(checkpoint=tmp_path / "step.ckpt")
+    assert len(rest) == len(whole) - steps
+    assert all(torch.equal(a, b) for a, b in zip(rest, whole[steps:], strict=True))

@@ -1,0 +1,116 @@
+"""Criteo Kaggle display advertising: click-through data without behaviors, 13 dense and 26 categorical fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ameir_pl.data.bad_rows import BadRows, Policy
+from ameir_pl.data.dataset import DATASETS, Dataset
+from ameir_pl.data.delimited import chunks, header, need_header
+from ameir_pl.data.layouts import CRITEO
+from ameir_pl.data.splits import RandomSplit
+from ameir_pl.data.store import Tables
+from ameir_pl.data.table_encoder import LABEL, Plan, encode_table
+from ameir_pl.errors import AmeirError
+
+COLUMNS = ("label", *CRITEO.dense, *(f.name for f in CRITEO.fields))
+"""The 40 columns of ``train.txt``, which has no header."""
+NAMES = ("train.txt", "train.txt.gz", "train.csv", "train.csv.gz")
+
+
+@DATASETS.register("criteo")
+class Criteo(Dataset):
+    """Criteo's seven days of clicks (Kaggle, 2014).
+
+    Reads ``train.txt`` as published (tab-separated, no header; categories are 32-bit hex, gaps are empty), and CSV with
+    the header ``label,I1,…,C26`` (any case, an ``Id`` column is left out); categories may also be whole numbers. Plain
+    or gzipped.
+
+    **Split**: 10 % test, 10 % of the rest validation, at random with the proportion of clicks kept (paper, Appendix B).
+    **Dense** values by train percentiles to [-1, 1], a gap is -1. **Categories** that come fewer than ``min_count``
+    times among train rows share one id (10 as in AutoInt, Song et al., 2019; the paper gives no number); a gap is a
+    category of its own.
+
+    Args:
+        raw, encoded, source, max_len, on_bad_row: as :class:`Dataset`; ``source`` is the file or its folder.
+        min_count: least count of a category among train rows.
+        split_seed: of the random split.
+
+    Raises:
+        AmeirError: a setting is out of range.
+    """
+
+    name = "criteo"
+    offered = "https://www.kaggle.com/c/criteo-display-ad-challenge (train.txt)"
+    terms = "Criteo's data terms: research, not commercial, no redistribution."
+    paper_rows = {"train and validation": 41_256_555, "test": 4_584_062}
+
+    def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int = 0,
+                 on_bad_row: Policy = "fail", min_count: int = 10, split_seed: int = 1) -> None:
+        super().__init__(raw=raw, encoded=encoded, source=source, max_len=max_len, on_bad_row=on_bad_row)
+        if min_count < 1 or split_seed < 0:
+            raise AmeirError(f"criteo: min_count={min_count}, split_seed={split_seed}; they must be at least 1 and 0.")
+        self.min_count, self.split_seed = min_count, split_seed
+
+    @property
+    def protocol(self) -> str:
+        """How rows are split."""
+        return "random split, stratified, 81/9/10"
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that change the encoded data."""
+        return super().settings() | {"min_count": self.min_count, "split_seed": self.split_seed}
+
+    def files(self) -> dict[str, Path]:
+        """Return the path of the file under ``rows``."""
+        place = self.source or self.raw
+        if place.is_file():
+            return {"rows": place}
+        found = [place / name for name in NAMES if (place / name).is_file()]
+        if not found:
+            raise self.missing([place / NAMES[0]])
+        return {"rows": found[0]}
+
+    def encode(self, files: dict[str, Path], folder: Path) -> Tables:
+        """Read and encode the file; raises ``AmeirError`` with file, line and column for bad input."""
+        path = files["rows"]
+        bad = BadRows(self.on_bad_row, "Correct the line, or take another dataset.source.")
+        plan = Plan("criteo", CRITEO.fields, RandomSplit(0.1, 0.1, self.split_seed), self.protocol,
+                    dense=CRITEO.dense, min_count=dict.fromkeys(CRITEO.vocabularies, self.min_count))
+        tables = encode_table(plan, _rows(path, bad), folder, path, bad.advice)
+        tables.notes.update(bad.notes() | self.against_paper(tables))
+        return tables
+
+
+def _rows(path: Path, bad: BadRows) -> Iterator[pl.DataFrame]:
+    """Yield checked rows of either format."""
+    words = header(path, "\t", bad.advice)
+    if len(words) == len(COLUMNS):
+        tables = chunks(path, "\t", bad, COLUMNS)
+    else:
+        words = header(path, ",", bad.advice)
+        if len(words) == len(COLUMNS) and _is_number(words[0]):
+            raise AmeirError(f"{path}: 40 comma-separated columns without a header. Are they Criteo's raw columns "
+                             f"({', '.join(COLUMNS[:3])}, …, C26), or indices that somebody encoded already? Put the "
+                             "header label,I1,…,I13,C1,…,C26 on top if they are raw. An encoded table can be "
+                             "described as one of your own: `ameir data infer input=FILE label=COLUMN`.")
+        renamed = {w.strip(): "label" if w.strip().lower() == "label" else w.strip().upper() for w in words}
+        need_header(list(renamed.values()), COLUMNS, path, bad.advice)
+        tables = (t.rename(renamed).select("line", *COLUMNS) for t in chunks(path, ",", bad))
+    for table in tables:
+        table = bad.label(table, "label", path)
+        for name in CRITEO.dense:
+            table = bad.number(table, name, path, whole=False, gaps=True)
+        yield table.rename({"label": LABEL})
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

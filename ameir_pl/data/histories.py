@@ -1,0 +1,150 @@
+"""Histories from an event table of any size: sorted by user and time in parts, each event stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from ameir_pl.data.spill import Spill
+
+USER, TIME, TRAIN = "@user", "@time", "@train"
+"""Reserved names of columns: whose row or event it is, when it was, whether a train row sees the event."""
+_CODE, _BUCKET = "@code", "@bucket"
+
+
+class Histories(NamedTuple):
+    """Events of all users, and where each row's history lies among them.
+
+    Args:
+        events: the behavior columns and ``@train``, sorted by user and time.
+        begin, end: (rows,) int64; the history of a row is the last T events of ``begin:end``.
+        unsorted: users whose events did not come in the order of time.
+        strays: events of users that no row has.
+    """
+
+    events: Spill
+    begin: np.ndarray
+    end: np.ndarray
+    unsorted: int
+    strays: int
+
+
+def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarray, times: np.ndarray,
+            train: np.ndarray, max_len: int, folder: Path, buckets: int) -> Histories:
+    """Sort events by user and time, and point each row at those strictly before it.
+
+    Events go to one file for each range of users and are sorted range by range, so the memory needed is that of the
+    largest range. Events that no row will ever see are dropped: a row sees its last ``max_len``.
+
+    Args:
+        events: tables with ``@user``, ``@time`` (whole numbers) and the behavior columns; in any order. Events of
+            one user and time stay in their order.
+        users: ``@user``, each once; its row is the user's code. Of ``events``' type.
+        codes: (rows,) int32, each row's user.
+        times: (rows,) int64, each row's time, in the unit of the events'.
+        train: (rows,) bool.
+        max_len: T.
+        folder: for files on the way; they stay there.
+        buckets: how many ranges of users.
+    """
+    numbered = users.with_row_index(_CODE)
+    wide = max(-(-len(users) // max(buckets, 1)), 1)
+    strays, paths = _distribute(events, numbered, wide, folder)
+    order = np.argsort(codes, kind="stable")
+    spill = Spill(folder / "events")
+    begin, end = np.zeros(len(codes), np.int64), np.zeros(len(codes), np.int64)
+    unsorted = kept = 0
+    for bucket in range(-(-len(users) // wide)):
+        first, last = np.searchsorted(codes, [bucket * wide, (bucket + 1) * wide], sorter=order)
+        rows = order[first:last]
+        if bucket not in paths:
+            begin[rows] = end[rows] = kept
+            continue
+        table = pl.read_ipc_stream(paths[bucket])
+        paths[bucket].unlink()
+        arrived = table.sort(_CODE, maintain_order=True).select(
+            pl.col(_CODE), (pl.col(TIME).diff() < 0).alias("back") & (pl.col(_CODE).diff() == 0))
+        unsorted += arrived.filter(pl.col("back"))[_CODE].n_unique()
+        table = table.sort(_CODE, TIME, maintain_order=True)
+        owner = table[_CODE].to_numpy()
+        start, stop = _pointers(owner, table[TIME].to_numpy(), codes[rows], times[rows])
+        seen = _seen(start, stop, max_len, len(table))
+        by_train = _seen(start[train[rows]], stop[train[rows]], max_len, len(table))
+        before = np.concatenate([[0], np.cumsum(seen)])
+        begin[rows], end[rows] = kept + before[start], kept + before[stop]
+        spill.add(table.drop(_CODE, TIME).with_columns(pl.Series(TRAIN, by_train)).filter(pl.Series(seen)))
+        kept += int(before[-1])
+    return Histories(spill, begin, end, unsorted, strays)
+
+
+def _distribute(events: Iterable[pl.DataFrame], numbered: pl.DataFrame, wide: int, folder: Path
+                ) -> tuple[int, dict[int, Path]]:
+    """Write each event to the file of its user's range; returns the number of strays, and the files."""
+    writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
+    paths: dict[int, Path] = {}
+    strays = 0
+    try:
+        for table in events:
+            known = table.join(numbered, on=USER, how="inner", maintain_order="left").drop(USER)
+            strays += len(table) - len(known)
+            known = known.with_columns((pl.col(_CODE) // wide).alias(_BUCKET))
+            for (bucket,), part in known.partition_by(_BUCKET, maintain_order=True, include_key=False,
+                                                      as_dict=True).items():
+                batch = part.to_arrow(compat_level=pl.CompatLevel.oldest())
+                if bucket not in writers:
+                    paths[bucket] = folder / f"bucket-{bucket:05d}.arrows"
+                    writers[bucket] = pa.ipc.new_stream(str(paths[bucket]), batch.schema)
+                writers[bucket].write_table(batch)
+    finally:
+        for writer in writers.values():
+            writer.close()
+    return strays, paths
+
+
+def _pointers(owner: np.ndarray, when: np.ndarray, codes: np.ndarray, times: np.ndarray
+              ) -> tuple[np.ndarray, np.ndarray]:
+    """Where each row's user begins among sorted events, and how far the events strictly before the row reach."""
+    is_event = np.repeat([False, True], [len(codes), len(owner)])
+    # Rows come before events of the same time: those are not strictly before.
+    order = np.lexsort((is_event, np.concatenate([times, when]), np.concatenate([codes, owner])))
+    passed = np.empty(len(order), np.int64)
+    passed[order] = np.cumsum(is_event[order])
+    return np.searchsorted(owner, codes, side="left"), passed[:len(codes)]
+
+
+def _seen(start: np.ndarray, stop: np.ndarray, max_len: int, count: int) -> np.ndarray:
+    """Which of ``count`` events lie among the last ``max_len`` of ``start:stop`` of any row, (count,) bool."""
+    steps = np.zeros(count + 1, np.int64)
+    np.add.at(steps, np.maximum(start, stop - max_len), 1)
+    np.add.at(steps, stop, -1)
+    return np.cumsum(steps[:-1]) > 0
+
+
+def from_lists(rows: Spill, columns: dict[str, str], train: np.ndarray, max_len: int, folder: Path) -> Histories:
+    """Return the histories of rows that hold them as lists, latest last.
+
+    Args:
+        rows: with the list columns.
+        columns: behavior field → list column.
+        train: (rows,) bool.
+        max_len: T; the last T elements are kept.
+        folder: for the events.
+    """
+    spill = Spill(folder / "events")
+    begin, end = np.zeros(rows.rows, np.int64), np.zeros(rows.rows, np.int64)
+    kept = 0
+    for part, table in rows.read(list(columns.values())):
+        cut = table.select(pl.col(column).list.tail(max_len).alias(name) for name, column in columns.items())
+        lengths = cut[next(iter(columns))].list.len().fill_null(0).to_numpy().astype(np.int64)
+        stop = kept + np.cumsum(lengths)
+        begin[part], end[part] = stop - lengths, stop
+        kept = int(stop[-1])
+        flags = pl.Series(TRAIN, train[part])
+        filled = pl.Series(lengths > 0)
+        spill.add(cut.with_columns(flags).filter(filled).explode(list(columns)))
+    return Histories(spill, begin, end, 0, 0)
