@@ -4,10 +4,10 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test lint clean benchmark-peers
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Make .venv and install the package with what its tests need
 
@@ -29,6 +29,10 @@ test: lint ## Check style and types, and run the tests
 lint: install ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+benchmark-peers: ## Make .venv-peers with what benchmarks measure against
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet -r benchmarks/peers.txt
 
 clean: ## Remove caches and build output; data, runs and .venv stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
