@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from ameir_pl.architecture_file import read_architecture
 from ameir_pl.cli.checks import LEAST
 from ameir_pl.cli.compose import conf_folder, load_config, raw_config
-from ameir_pl.cli.config import RESULT_KEYS, TRAIN_KEYS, Config
+from ameir_pl.cli.config import CONFIGS, RESULT_KEYS, TRAIN_KEYS, Config
 
 CONF = conf_folder()
 GROUPS = {f.name: sorted(p.relative_to(f).with_suffix("").as_posix() for p in f.rglob("*.yaml"))
@@ -30,7 +30,7 @@ FREE = {"optimizer", "scheduler", "trainer", "logger", "callbacks"}
 def test_every_option_composes_and_its_targets_exist(group: str, option: str) -> None:
     more = ["architecture=paper/alimama_1"] if (group, option) == ("model", "ameir") else []
     config, composed = load_config("train", [f"{group}={option}", *more])
-    assert isinstance(config, Config)
+    assert type(config) is Config
     check_targets(OmegaConf.to_container(composed, resolve=True))
 
 
@@ -108,6 +108,16 @@ def test_architectures_are_read(name: str) -> None:
     assert load_config("train", ["model=ameir", f"architecture={name}"])[0].architecture == name
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_each_command_s_file_is_typed(name: str) -> None:
+    config, composed = load_config(name, [])
+    assert type(config) is CONFIGS[name]
+    keys, known = composed_keys(OmegaConf.to_container(composed, resolve=True)), typed(CONFIGS[name])
+    missing = {"model.name", "architecture", "dataset.train.negatives"}  # of train.yaml and of retrieval alone
+    assert {k for k in keys - known if not k.startswith("dataset.options") and k != "hydra"} == set()
+    assert {k for k in known - keys if not k.startswith("dataset.options")} <= missing
+
+
 def typed(kind: Any, prefix: str = "") -> set[str]:
     """The keys of a dataclass, down to plain values."""
     found = set()
@@ -155,7 +165,7 @@ def value_of(config: Any, key: str) -> Any:
 
 def test_no_file_is_left_out() -> None:
     tops = {p.stem for p in CONF.glob("*.yaml")}
-    assert tops == {"search", "train"}
+    assert tops == set(CONFIGS)
     known = {"architecture", "budget", "callbacks", "dataset", "dataset_budget", "logger", "model", "optimizer",
              "scheduler", "trainer"}
     assert set(GROUPS) == known  # a new group needs its tests above

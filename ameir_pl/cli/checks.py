@@ -37,12 +37,23 @@ def check_values(config: Config) -> None:
         value = reduce(getattr, key.split("."), config)
         if not (math.isfinite(value) and value >= least):  # type: ignore[arg-type, operator]
             raise AmeirError(f"Configuration: {key}={value} must be at least {least}.")
-    model, stages = config.dataset.model, config.dataset.stages
+    model = config.dataset.model
     for name in ("block_dropout", "mlp_dropout"):
         if getattr(model, name) >= 1:
             raise AmeirError(f"Configuration: dataset.model.{name}={getattr(model, name)} must be below 1.")
     if any(units < 1 for units in model.mlp):
         raise AmeirError(f"Configuration: dataset.model.mlp={model.mlp}: a hidden layer has at least 1 unit.")
+    if config.dataset.stages is not None:
+        check_stage_settings(config)
+    if config.fairness not in FAIRNESS:
+        raise AmeirError(f"There is no fairness={config.fairness}.{did_you_mean(config.fairness, FAIRNESS)}")
+    for name in filter(None, (config.reference, None if config.model.name == "ameir" else config.model.name)):
+        BASELINES.get(name)
+
+
+def check_stage_settings(config: Config) -> None:
+    """Raise ``AmeirError`` for stages that do not exist or lack a setting."""
+    model, stages = config.dataset.model, config.dataset.stages or []
     if not stages or sorted(set(stages)) != stages or not set(stages) <= {1, 2, 3}:
         raise AmeirError(f"Configuration: dataset.stages={stages} must be some of 1, 2, 3, in that order.")
     for stage, missing, key in ((1, model.blocks < 1, "blocks"), (2, not model.mlp, "mlp"),
@@ -53,10 +64,6 @@ def check_values(config: Config) -> None:
                              f"{getattr(model, key)}. Set it, or take {stage} out of dataset.stages={stages}.")
     if 3 in stages and 2 not in stages:
         raise AmeirError(f"Configuration: dataset.stages={stages}: stage 3 builds on stage 2.")
-    if config.fairness not in FAIRNESS:
-        raise AmeirError(f"There is no fairness={config.fairness}.{did_you_mean(config.fairness, FAIRNESS)}")
-    for name in filter(None, (config.reference, None if config.model.name == "ameir" else config.model.name)):
-        BASELINES.get(name)
 
 
 def check_factories(nodes: Mapping[str, Any]) -> None:

@@ -13,11 +13,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ameir_pl.cli.compose import load_config
-from ameir_pl.cli.config import Config
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
 
-Body = Callable[[Config, DictConfig], Any]
+Body = Callable[[Any, DictConfig], Any]
 HELP = """usage: {name} [key=value ...] [group=option ...] [-m | --multirun] [--cfg job] [--help]
 
 {doc}

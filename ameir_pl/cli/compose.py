@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ameir_pl.cli.checks import check_values
-from ameir_pl.cli.config import Config
+from ameir_pl.cli.config import CONFIGS, Config
 from ameir_pl.errors import AmeirError, did_you_mean
 
 ARCHITECTURE = "architecture="
@@ -45,22 +45,26 @@ def raw_config(name: str, overrides: list[str]) -> DictConfig:
             raise AmeirError(_explain(name, overrides, error)) from error
 
 
-def load_config(name: str, overrides: list[str]) -> tuple[Config, DictConfig]:
-    """Return the typed configuration and the composed one; raises ``AmeirError`` for anything it cannot be."""
+def load_config(name: str, overrides: list[str]) -> tuple[Any, DictConfig]:
+    """Return the typed configuration (see ``CONFIGS``) and the composed one; raises ``AmeirError`` for anything it
+    cannot be."""
+    kind = CONFIGS[name]
     composed = raw_config(name, overrides)
     try:
         OmegaConf.resolve(composed)
-        merged = OmegaConf.merge(OmegaConf.structured(Config), composed)
+        merged = OmegaConf.merge(OmegaConf.structured(kind), composed)
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or ""
         message = (getattr(error, "msg", None) or str(error)).splitlines()[0]
         if " not in '" in message:
-            raise AmeirError(_unknown(key, _leaves(OmegaConf.structured(Config)))) from error
+            raise AmeirError(_unknown(key, _leaves(OmegaConf.structured(kind)))) from error
         where = f"{key}: " if key else ""
         raise AmeirError(f"Configuration: {where}{message.rstrip('.')}.") from error
-    if not isinstance(config, Config):
+    if not isinstance(config, kind):
         raise AmeirError(f"Configuration {name} is not of the type it should be.")
+    if not isinstance(config, Config):
+        return config, composed
     check_values(config)
     if not re.fullmatch(r"[\w.+-]+", config.run) or config.run.startswith("."):
         raise AmeirError(f"Configuration: run={config.run} names a folder under runs/; use letters, digits, "
@@ -81,7 +85,7 @@ def _explain(name: str, overrides: list[str], error: Exception) -> str:
     known = _leaves(raw_config(name, []))
     for key in keys:
         if key and key not in known and key != "dataset_budget":
-            if name == "search" and key in _leaves(raw_config("train", [])):
+            if name != "train" and key in _leaves(raw_config("train", [])):
                 return f"'{key}' is a setting of `python train.py`, not of this command."
             return _unknown(key, known)
     if isinstance(error, ConfigCompositionException):

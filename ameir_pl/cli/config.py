@@ -17,7 +17,7 @@ class TrainSettings:
         eval_batch_size: rows of a batch that is only evaluated.
         learning_rate: of Adam.
         weight_decay: L2 on weights and embeddings.
-        loss: ``logloss`` for CTR; ``sampled_bce`` or ``sampled_softmax`` for retrieval.
+        loss: ``logloss`` for CTR; ``sampled_bce`` or ``sampled_softmax`` for retrieval; null: the first that fits.
         negatives: for retrieval, negatives a row (sampled_bce) or a batch (sampled_softmax).
     """
 
@@ -25,7 +25,7 @@ class TrainSettings:
     eval_batch_size: int = 2048
     learning_rate: float = 0.001
     weight_decay: float = 0.0
-    loss: str = "logloss"
+    loss: str | None = "logloss"
     negatives: int = 0
 
 
@@ -37,8 +37,9 @@ class DatasetSettings:
         name: registered name.
         source: a file or folder of the user's; null: what ``ameir data fetch`` put under ``paths.data``.
         max_len: T, the most behaviors of a history.
+        on_bad_row: what a row does that cannot be read: ``fail`` stops, ``skip`` leaves it out and counts it.
         options: settings of this dataset alone.
-        stages: which of 1, 2, 3 the search has here.
+        stages: which of 1, 2, 3 the search has here; null: what the dataset says.
         model: sizes.
         train: training.
     """
@@ -46,8 +47,9 @@ class DatasetSettings:
     name: str = "movielens"
     source: str | None = None
     max_len: int = 0
+    on_bad_row: str = "fail"
     options: dict[str, Any] = field(default_factory=dict)
-    stages: list[int] = field(default_factory=list)
+    stages: list[int] | None = None
     model: ModelSettings = field(default_factory=ModelSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
 
@@ -93,8 +95,47 @@ class Config:
     architecture: str | None = None
 
 
-RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.options", "dataset.stages", "dataset.model",
-               "dataset.train", "budget", "space", "optimizer", "scheduler", "trainer.precision",
+@dataclass
+class GenerateConfig(Config):
+    """Every key of conf/generate.yaml.
+
+    Args:
+        rows: how many rows to make.
+        noise: share of labels that are drawn at the base rate, whatever the row.
+        output: the folder; null: where the dataset's raw files are looked for.
+    """
+
+    rows: int = 100_000
+    noise: float = 0.1
+    output: str | None = None
+
+
+@dataclass
+class InferConfig:
+    """Every key of conf/infer.yaml.
+
+    Args:
+        input: the table: a file, a folder or a glob.
+        label: its column with the label.
+        events: a second table with behaviors.
+        output: the description to write; null: named after the input.
+        overwrite: replace a description that is there.
+        debug: show the traceback of an error.
+    """
+
+    input: str | None = None
+    label: str | None = None
+    events: str | None = None
+    output: str | None = None
+    overwrite: bool = False
+    debug: bool = False
+
+
+CONFIGS: dict[str, type] = {"search": Config, "train": Config, "generate": GenerateConfig, "infer": InferConfig}
+"""The type of each file conf/NAME.yaml."""
+
+RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.on_bad_row", "dataset.options", "dataset.stages",
+               "dataset.model", "dataset.train", "budget", "space", "optimizer", "scheduler", "trainer.precision",
                "seed", "fairness", "inherit")
 """What a run's results depend on: a run folder holds results of one such configuration."""
 

@@ -1,21 +1,25 @@
-"""``ameir data fetch`` and ``ameir data prepare``."""
+"""``ameir data fetch``, ``prepare``, ``generate`` and ``infer``."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 from ameir_pl.cli.command import command
-from ameir_pl.cli.config import Config
+from ameir_pl.cli.config import Config, GenerateConfig, InferConfig
+from ameir_pl.cli.infer import infer as infer_table
 from ameir_pl.cli.setup import make_dataset
 from ameir_pl.data import DATASETS
+from ameir_pl.data.planted import GENERATORS
+from ameir_pl.errors import AmeirError
 
 
 @command("search")
 def fetch(config: Config, composed: DictConfig) -> Path:
     """Get a dataset's raw files into data/raw/<dataset>: from dataset.source, else from where it is offered."""
-    raw = Path(config.paths.data) / "raw" / config.dataset.name
+    raw = raw_folder(config)
     source = None if config.dataset.source is None else Path(config.dataset.source)
     served = DATASETS.get(config.dataset.name).fetch(raw, source)
     print(f"{config.dataset.name}: {served}; raw files in {raw}")
@@ -28,3 +32,29 @@ def prepare(config: Config, composed: DictConfig) -> Path:
     encoded = make_dataset(config).prepare()
     print(encoded.folder)
     return encoded.folder
+
+
+@command("generate")
+def generate(config: GenerateConfig, composed: DictConfig) -> dict[str, Any]:
+    """Make raw files of a dataset in its publisher's format, with a planted truth that truth.json tells."""
+    name = config.dataset.name
+    folder = raw_folder(config) if config.output is None else Path(config.output)
+    truth = GENERATORS.get(name)(folder, config.rows, config.seed, config.noise)
+    bayes = ", ".join(f"{key} {value:.4f}" for key, value in truth["bayes"].items() if isinstance(value, float))
+    print(f"{name}: raw files in {folder}. The best any model can do on the test rows: {bayes}; planted: "
+          f"{folder / 'truth.json'}")
+    return truth
+
+
+@command("infer")
+def infer(config: InferConfig, composed: DictConfig) -> Path:
+    """Write a description of a table of your own, guessed from its contents, to be read and corrected."""
+    if config.input is None:
+        raise AmeirError("Name the table: `ameir data infer input=clicks.parquet label=click`.")
+    return infer_table(config.input, config.label, events=config.events, output=config.output,
+                       overwrite=config.overwrite)
+
+
+def raw_folder(config: Config) -> Path:
+    """Return where a dataset's raw files are looked for."""
+    return Path(config.paths.data) / "raw" / config.dataset.name

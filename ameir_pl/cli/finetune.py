@@ -13,6 +13,7 @@ from ameir_pl.cli.setup import Session, open_session
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import read_bundle, write_bundle
 from ameir_pl.progress import console
+from ameir_pl.reports.planted import against_truth
 from ameir_pl.reports.table import METRICS, show, update_metrics
 from ameir_pl.search.assembly import VARIANTS, assembled, available
 from ameir_pl.search.pipeline import finetune, train_baseline
@@ -72,7 +73,9 @@ def finetune_variants(session: Session, config: Config) -> dict[str, Any]:
                **{f"stage{s}": problem.folder.summary(s)["seconds"] for s in problem.stages
                   if problem.folder.finished(s)},
                "finetune": sum(models[n]["seconds"] for n in models if n in VARIANTS)}
-    metrics = update_metrics(problem, session.dataset.protocol, models, seconds)
+    architecture = read_bundle(folder).model.architecture
+    metrics = update_metrics(problem, session.dataset.protocol, models, seconds,
+                             planted=against_truth(session.planted, architecture.interactions))
     show(metrics, [problem.folder.path / METRICS, problem.folder.path / "architecture.yaml", folder])
     return metrics
 

@@ -16,6 +16,8 @@ COMMANDS = {
     "evaluate": ("evaluate", "main", "measure the bundle on all validation and test rows"),
     "data fetch": ("data", "fetch", "get a dataset's raw files"),
     "data prepare": ("data", "prepare", "encode a dataset"),
+    "data infer": ("data", "infer", "write a description of a table of your own"),
+    "data generate": ("data", "generate", "make raw files in a dataset's format, with a planted truth"),
 }
 
 

@@ -10,7 +10,7 @@ from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.derive import chosen_variant, derive_bundle
 from ameir_pl.cli.finetune import finetune_variants, finished
-from ameir_pl.cli.setup import Session, open_session
+from ameir_pl.cli.setup import Session, fill_stages, open_session
 from ameir_pl.models.cost import trainable_parameters
 from ameir_pl.progress import console
 from ameir_pl.reports.table import METRICS, show
@@ -38,7 +38,7 @@ def show_stage(session: Session, stage: int) -> dict[str, Any]:
 @command("search")
 def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     """Run what ``stage=`` asks for and show the table; with ``all`` also derive and finetune."""
-    stages, stage = stages_to_run(config.dataset.name, config.dataset.stages, config.stage), config.stage
+    stages, stage = stages_to_run(config.dataset.name, fill_stages(config, composed), config.stage), config.stage
     session = open_session(config, composed, "search", stages)
     problem = session.problem
     if stage == "all":

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
@@ -23,11 +23,12 @@ from ameir_pl.architecture_file import find_architecture, read_architecture
 from ameir_pl.atomic import write_text
 from ameir_pl.baselines import BASELINES
 from ameir_pl.callbacks.metrics_csv import MetricsCsv
-from ameir_pl.cli.checks import check_factories, check_space, check_stages, usable_layers
+from ameir_pl.cli.checks import check_factories, check_space, check_stage_settings, check_stages, usable_layers
 from ameir_pl.cli.compose import conf_folder
 from ameir_pl.cli.config import RESULT_KEYS, TRAIN_KEYS, Config
 from ameir_pl.cli.engine import LightningEngine
 from ameir_pl.data import DATASETS, AmeirDataModule, Dataset
+from ameir_pl.data.bad_rows import Policy
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.capacity import aggregation_width
 from ameir_pl.objectives import make_objective
@@ -55,6 +56,7 @@ class Session:
         loggers: those of the engine; filled on entering, closed on leaving.
         open_loggers: makes them.
         config: what ``config.yaml`` gets; None leaves it as it is.
+        planted: what is known of generated data, see :func:`~ameir_pl.data.dataset.planted_truth`.
 
     Entering it is what first writes to the run folder: config.yaml, log.txt, the loggers' files.
     """
@@ -66,6 +68,7 @@ class Session:
     loggers: list[Logger]
     open_loggers: Callable[[], list[Logger]]
     config: str | None
+    planted: dict[str, Any] | None = None
 
     def __enter__(self) -> Session:
         path = self.problem.folder.path
@@ -97,10 +100,20 @@ def make_dataset(config: Config) -> Dataset:
     settings, data = config.dataset, Path(config.paths.data)
     try:
         return DATASETS.get(settings.name)(raw=data / "raw" / settings.name, encoded=data / "encoded",
-                                           source=settings.source, max_len=settings.max_len, **settings.options)
+                                           source=settings.source, max_len=settings.max_len,
+                                           on_bad_row=cast(Policy, settings.on_bad_row), **settings.options)
     except TypeError as error:
         raise AmeirError(f"Configuration: dataset.options={settings.options} does not fit {settings.name}: {error}.") \
             from error
+
+
+def fill_stages(config: Config, composed: DictConfig) -> list[int]:
+    """Return the stages of the dataset; where the configuration leaves them open, the dataset says them."""
+    if config.dataset.stages is None:
+        config.dataset.stages = list(make_dataset(config).stages)
+        composed.dataset.stages = list(config.dataset.stages)
+        check_stage_settings(config)
+    return config.dataset.stages
 
 
 def run_path(config: Config) -> Path:
@@ -123,7 +136,8 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
         AmeirError: anything in the configuration, the data or the folder that does not fit.
     """
     path = run_path(config)
-    begins = purpose == "train" or list(stages[:1]) == config.dataset.stages[:1]
+    search_stages = fill_stages(config, composed)
+    begins = purpose == "train" or list(stages[:1]) == search_stages[:1]
     check_run_folder(path, config, composed, begins=begins, keys=RESULT_KEYS + (
         () if purpose == "evaluate" else TRAIN_KEYS))
     nodes = {key: built(composed, key) for key in ("trainer", "optimizer", "scheduler", "callbacks", "logger")}
@@ -133,10 +147,11 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     encoded = dataset.prepare()
     prepare_seconds = time.monotonic() - started
     schema, train = encoded.schema, config.dataset.train
-    objective = make_objective(schema, train.loss)
+    loss = train.loss or ("sampled_bce" if schema.task == "retrieval" else "logloss")
+    objective = make_objective(schema, loss)
     drawing: dict[str, Any] = {}
     if schema.task == "retrieval":
-        drawing = {"loss": train.loss, "negatives": train.negatives}
+        drawing = {"loss": loss, "negatives": train.negatives}
     data = AmeirDataModule(encoded=encoded, batch_size=train.batch_size, eval_batch_size=train.eval_batch_size,
                            seed=config.seed, **drawing)
     loggers: list[Logger] = []
@@ -148,13 +163,13 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
                        f"python search.py dataset={config.dataset.name} run={config.run}")
     problem = Problem(schema=schema, data=data, objective=objective, engine=engine, folder=folder,
                       model=config.dataset.model, budget=config.budget, space=config.space,
-                      stages=tuple(config.dataset.stages), seed=config.seed, overwrite=config.overwrite,
+                      stages=tuple(search_stages), seed=config.seed, overwrite=config.overwrite,
                       baseline=partial(make_baseline, config=config, schema=schema))
     check_space(problem)
     check_stages(problem, config, stages)
     return Session(problem, dataset, encoded.folder / "vocabulary.parquet", prepare_seconds, loggers,
                    partial(make_loggers, config, nodes["logger"], path),
-                   None if purpose == "evaluate" else OmegaConf.to_yaml(composed))
+                   None if purpose == "evaluate" else OmegaConf.to_yaml(composed), encoded.manifest.get("planted"))
 
 
 def built(composed: DictConfig, key: str) -> Any:

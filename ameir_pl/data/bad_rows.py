@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -9,7 +10,7 @@ import polars as pl
 
 from ameir_pl.errors import AmeirError, did_you_mean
 
-LINE = "line"
+LINE = "@line"
 """Name of the column that holds the 1-based line (or row) number of a row."""
 Policy = Literal["fail", "skip"]
 SHOWN = 5
@@ -25,6 +26,7 @@ class BadRows:
         advice: the sentence that ends an error: what the user can do.
 
     Attributes:
+        unit: what rows are numbered by, in messages: ``line`` of a text, ``row`` of a Parquet file.
         skipped: how many rows were dropped.
         first: the first five, in words.
 
@@ -35,7 +37,7 @@ class BadRows:
     def __init__(self, policy: Policy, advice: str) -> None:
         if policy not in get_args(Policy):
             raise AmeirError(f"on_bad_row={policy} is unknown.{did_you_mean(str(policy), get_args(Policy))}")
-        self.policy, self.advice = policy, advice
+        self.policy, self.advice, self.unit = policy, advice, "line"
         self.skipped = 0
         self.first: list[str] = []
 
@@ -67,9 +69,9 @@ class BadRows:
         for i in rows.head(SHOWN):
             value = table[column][int(i)]
             found = "nothing" if value is None else f"'{str(value)[:_LONGEST]}'"
-            again = " This line repeats the header." if value == column else ""
-            self.add(f"{path}, line {table[LINE][int(i)]}, column '{column}': found {found} where {expected} was "
-                     f"expected.{again}")
+            again = f" This {self.unit} repeats the header." if value == column else ""
+            self.add(f"{path}, {self.unit} {table[LINE][int(i)]}, column '{column}': found {found} where {expected} "
+                     f"was expected.{again}")
         self.skipped += max(len(rows) - SHOWN, 0)
         return table.filter(~bad)
 
@@ -100,6 +102,21 @@ class BadRows:
         expected = f"{'a whole number' if whole else 'a number'}{bounds}{' or nothing' if gaps else ''}"
         kept = self.drop(table.with_columns(values.alias(_NUMBER)), bad, path, column, expected)
         return kept.with_columns(pl.col(_NUMBER).alias(column)).drop(_NUMBER)
+
+    def numbers(self, table: pl.DataFrame, columns: Sequence[str], path: Path, low: float | None = None,
+                high: float | None = None, whole: bool = True, gaps: bool = False) -> pl.DataFrame:
+        """Return the table with several columns turned into numbers; as :meth:`number`, quick where all are good."""
+        kind = pl.Int64 if whole else pl.Float64
+        cast = table.select(pl.col(columns).cast(kind, strict=False))
+        fits = [pl.col(c).null_count() <= (table[c].null_count() if gaps else 0) for c in columns]
+        fits += [pl.col(c).is_finite().all() for c in columns if not whole]
+        fits += [pl.col(c).min().fill_null(low) >= low for c in columns if low is not None]
+        fits += [pl.col(c).max().fill_null(high) <= high for c in columns if high is not None]
+        if cast.select(pl.all_horizontal(fits)).item():
+            return table.with_columns(cast)
+        for column in columns:
+            table = self.number(table, column, path, low, high, whole, gaps)
+        return table
 
     def label(self, table: pl.DataFrame, column: str, path: Path) -> pl.DataFrame:
         """Return the table with a column of 0 and 1 turned into UInt8; raises as :meth:`number`."""

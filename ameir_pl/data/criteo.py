@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from ameir_pl.data.bad_rows import BadRows, Policy
+from ameir_pl.data.bad_rows import LINE, BadRows, Policy
 from ameir_pl.data.dataset import DATASETS, Dataset
 from ameir_pl.data.delimited import chunks, header, need_header
 from ameir_pl.data.layouts import CRITEO
@@ -100,11 +100,12 @@ def _rows(path: Path, bad: BadRows) -> Iterator[pl.DataFrame]:
                              "described as one of your own: `ameir data infer input=FILE label=COLUMN`.")
         renamed = {w.strip(): "label" if w.strip().lower() == "label" else w.strip().upper() for w in words}
         need_header(list(renamed.values()), COLUMNS, path, bad.advice)
-        tables = (t.rename(renamed).select("line", *COLUMNS) for t in chunks(path, ",", bad))
+        # Some writers quote their gaps: "" is one too.
+        tables = (t.rename(renamed).select(LINE, *COLUMNS)
+                  for t in chunks(path, ",", bad, quotes=True))
     for table in tables:
         table = bad.label(table, "label", path)
-        for name in CRITEO.dense:
-            table = bad.number(table, name, path, whole=False, gaps=True)
+        table = bad.numbers(table, CRITEO.dense, path, whole=False, gaps=True)
         yield table.rename({"label": LABEL})
 
 

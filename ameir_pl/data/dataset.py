@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from ameir_pl.data.bad_rows import BadRows, Policy
 from ameir_pl.data.encoded import Encoded
 from ameir_pl.data.planted import GENERATORS
+from ameir_pl.data.planted.writing import TRUTH
 from ameir_pl.data.store import SPLITS, Tables, remembered_sha256, store
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
@@ -102,7 +103,7 @@ class Dataset(ABC):
 
     def missing(self, files: Sequence[Path | str]) -> AmeirError:
         """Return the error for files that are not there: where they are offered, where they go, what stands in."""
-        folder = self.source if self.source is not None and not self.source.is_file() else self.raw
+        folder = self.source if self.source is not None and self.source.is_dir() else self.raw
         stand_in = ""
         if self.name in GENERATORS.names():
             stand_in = (f" `ameir data generate dataset={self.name}` makes a stand-in of the same format, with a "
@@ -144,11 +145,16 @@ class Dataset(ABC):
         start = time.monotonic()
         names = ", ".join(sorted(str(path) for path in files.values()))
         console().print(f"{self.name}: encoding {names}", markup=False, emoji=False)
-        store(folder, lambda unfinished: self.encode(files, unfinished), {"fingerprint": fingerprint, **about})
+        planted = planted_truth(list(files.values()))
+        store(folder, lambda unfinished: self.encode(files, unfinished),
+              {"fingerprint": fingerprint, **about, **({"planted": planted} if planted else {})})
         encoded = self.opens(folder)
         counts = ", ".join(f"{len(encoded.splits[split])} {split}" for split in SPLITS)
         console().print(f"{self.name}: {counts} rows ({self.protocol}) in {folder}, "
                         f"{time.monotonic() - start:.1f} s", markup=False, emoji=False)
+        if planted:
+            console().print(f"{self.name}: these are generated data with a planted truth, not the publisher's",
+                            markup=False, emoji=False)
         for note, value in encoded.manifest.get("notes", {}).items():
             console().print(f"{self.name}: {note}: {value}", markup=False, emoji=False)
         return encoded
@@ -166,6 +172,21 @@ class Dataset(ABC):
         """
         raise AmeirError(f"{cls.name} cannot be fetched for you. It is offered at {cls.offered} ({cls.terms}) "
                          f"Get the file there and name it: dataset={cls.name} dataset.source=FILE.")
+
+
+def planted_truth(files: Sequence[Path]) -> dict[str, Any] | None:
+    """Return ``interactions`` and ``bayes`` of the ``truth.json`` that generated files have beside them; None for files
+    it does not name, or names with another size."""
+    for folder in {path.parent for path in files}:
+        try:
+            truth = json.loads((folder / TRUTH).read_text(encoding="utf-8"))
+            made = truth["files"]
+            if all((folder / name).stat().st_size == size for name, size in made.items()) and any(
+                    path.name in made for path in files):
+                return {"interactions": truth.get("interactions", []), "bayes": truth["bayes"]}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return None
 
 
 DATASETS: Registry[type[Dataset]] = Registry("dataset")

@@ -11,7 +11,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from ameir_pl.data.bad_rows import LINE, BadRows
-from ameir_pl.data.text import BLOCK, blocks, open_bytes, text_line
+from ameir_pl.data.text import BLOCK, blocks, count, open_bytes, text_line
 from ameir_pl.errors import AmeirError, did_you_mean
 
 _NEAR_END = 200
@@ -70,7 +70,7 @@ def chunks(path: Path, separator: str, bad: BadRows, columns: Sequence[str] | No
     """
     named = columns is None
     names = [word.strip() for word in header(path, separator, bad.advice)] if columns is None else list(columns)
-    rows = 0
+    rows, skipped = 0, bad.skipped
     for first, block in blocks(path, bad.advice, quotes, size):
         if first == 1 and named:
             end = block.index(b"\n") + 1
@@ -79,7 +79,7 @@ def chunks(path: Path, separator: str, bad: BadRows, columns: Sequence[str] | No
         if table is not None and len(table):
             rows += len(table)
             yield table
-    if rows == 0 and bad.skipped == 0:
+    if rows == 0 and bad.skipped == skipped:
         raise AmeirError(f"{path}: nothing follows the header. {bad.advice}")
 
 
@@ -89,7 +89,7 @@ def _parse(block: bytes, first: int, path: Path, separator: str, bad: BadRows, n
     lines: pl.Series | None = None
     # Where nothing is quoted the counts of two characters tell whether every line has its columns: the parser fills
     # short lines with nulls and raises at long ones, so the two kinds cannot make up for each other unseen.
-    fits = not quoted and block.count(separator.encode()) == block.count(b"\n") * (len(names) - 1)
+    fits = not quoted and count(block, separator.encode()) == count(block, b"\n") * (len(names) - 1)
     for attempt in ("as it is", "whole lines only"):
         if not fits:
             block, lines = _whole_lines(block, first, path, separator, bad, names, quoted)
@@ -105,6 +105,8 @@ def _parse(block: bytes, first: int, path: Path, separator: str, bad: BadRows, n
                 raise AmeirError(f"{path}: the block that begins at line {first} cannot be read ({error}). "
                                  f"{bad.advice}") from error
             fits = False  # a long line and a short one
+    if quoted:
+        table = table.with_columns(pl.all().replace("", None))
     if lines is None:
         lines = pl.int_range(first, first + len(table), dtype=pl.UInt32, eager=True)
     return table.insert_column(0, lines.alias(LINE))
@@ -119,12 +121,12 @@ def _whole_lines(block: bytes, first: int, path: Path, separator: str, bad: BadR
         raise text_line(path, block, first, bad.advice) from error
     good, numbers, line = [], [], first
     reader = _records(text, separator) if quoted else ((t, t.count(separator) + 1, 1) for t in text.split("\n")[:-1])
-    for record, count, height in reader:
-        if count == len(names):
+    for record, width, height in reader:
+        if width == len(names):
             good.append(record)
             numbers.append(line)
         elif record.strip():
-            bad.add(f"{path}, line {line}: {count} columns where {len(names)} were expected "
+            bad.add(f"{path}, line {line}: {width} columns where {len(names)} were expected "
                     f"({', '.join(names)[:_NEAR_END]}). Is the file cut off, or another one?")
         line += height
     whole = "".join(f"{record}\n" for record in good)

@@ -109,12 +109,14 @@ def _distribute(events: Iterable[pl.DataFrame], numbered: pl.DataFrame, wide: in
 def _pointers(owner: np.ndarray, when: np.ndarray, codes: np.ndarray, times: np.ndarray
               ) -> tuple[np.ndarray, np.ndarray]:
     """Where each row's user begins among sorted events, and how far the events strictly before the row reach."""
-    is_event = np.repeat([False, True], [len(codes), len(owner)])
-    # Rows come before events of the same time: those are not strictly before.
-    order = np.lexsort((is_event, np.concatenate([times, when]), np.concatenate([codes, owner])))
-    passed = np.empty(len(order), np.int64)
-    passed[order] = np.cumsum(is_event[order])
-    return np.searchsorted(owner, codes, side="left"), passed[:len(codes)]
+    begin = np.searchsorted(owner, codes, side="left")
+    low, high = begin, np.searchsorted(owner, codes, side="right")
+    # A binary search of all rows at once, each among the events of its user.
+    while (searching := low < high).any():
+        middle = (low + high) // 2
+        earlier = searching & (when[np.minimum(middle, len(when) - 1)] < times)
+        low, high = np.where(earlier, middle + 1, low), np.where(searching & ~earlier, middle, high)
+    return begin, low
 
 
 def _seen(start: np.ndarray, stop: np.ndarray, max_len: int, count: int) -> np.ndarray:

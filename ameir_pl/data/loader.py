@@ -144,7 +144,7 @@ class AmeirDataModule(LightningDataModule):
         """Return where training is: the epoch, and how many of its batches are done. Goes into checkpoints."""
         if self.trainer is None:
             return dict(zip(("epoch", "batch"), self._resume, strict=True))
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
         # A finished epoch is the next one's beginning.
         whole = done >= self.trainer.num_training_batches
         return {"epoch": self.trainer.current_epoch + whole, "batch": 0 if whole else done}

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from ameir_pl.data import vocabulary
+from ameir_pl.data.bad_rows import BadRows, Policy
 from ameir_pl.data.dataset import DATASETS, Dataset
 from ameir_pl.data.fetch import fetch_movielens
 from ameir_pl.data.movielens_files import FORMATS, find, read
@@ -42,6 +43,7 @@ class MovieLens(Dataset):
         raw, encoded, source: as :class:`Dataset`; ``source`` is a folder with RecBole's ``ml-100k.inter``,
             ``.item``, ``.user`` or GroupLens' ``u.data``, ``u.item``, ``u.user``.
         max_len: T, the most behaviors of a history.
+        on_bad_row: as :class:`Dataset`, for ratings; the other two tables must be whole.
 
     Raises:
         AmeirError: ``max_len`` is below 1.
@@ -53,8 +55,8 @@ class MovieLens(Dataset):
              "GroupLens Research Project.")
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None,
-                 max_len: int = 50) -> None:
-        super().__init__(raw=raw, encoded=encoded, source=source, max_len=max_len)
+                 max_len: int = 50, on_bad_row: Policy = "fail") -> None:
+        super().__init__(raw=raw, encoded=encoded, source=source, max_len=max_len, on_bad_row=on_bad_row)
         if max_len < 1:
             raise AmeirError(f"movielens: max_len={max_len}; a history needs at least 1 behavior.")
 
@@ -68,19 +70,18 @@ class MovieLens(Dataset):
         folder = self.source or self.raw
         found = find(folder)
         if found is None:
-            missing = [str(folder / name) for name in FORMATS["recbole"].values() if not (folder / name).is_file()]
-            other = [str(folder / name) for name in FORMATS["grouplens"].values() if not (folder / name).is_file()]
-            raise AmeirError(
-                f"MovieLens-100K is not in {folder}. Missing: {', '.join(missing)} (RecBole's format), or "
-                f"{', '.join(other)} (GroupLens' format). GroupLens offers it at {self.offered}; terms: {self.terms} "
-                f"Run `ameir data fetch dataset=movielens`, or name a folder that has it with dataset.source=FOLDER.")
+            missing, other = ([str(folder / name) for name in FORMATS[form].values() if not (folder / name).is_file()]
+                              for form in ("recbole", "grouplens"))
+            parts = [f"{', '.join(missing)} (RecBole's format)", f"or {', '.join(other)} (GroupLens' format)"]
+            raise AmeirError(f"{self.missing(parts)} `ameir data fetch dataset=movielens` gets them.")
         return found
 
-    def encode(self, files: dict[str, Path]) -> Tables:
+    def encode(self, files: dict[str, Path], folder: Path) -> Tables:
         """Read either format and encode it; raises ``AmeirError`` with file, line and column for bad input."""
         advice = ("Correct the line, or fetch the files again: `ameir data fetch dataset=movielens`."
                   if self.source is None else "Correct the line, or take another dataset.source.")
-        ratings, movies, users = read(files, advice)
+        bad = BadRows(self.on_bad_row, advice)
+        ratings, movies, users = read(files, bad)
         ratings = ratings.sort("timestamp", "user", "movie", maintain_order=True)
         count = len(ratings)
         train, valid = count * 8 // 10, count // 10
@@ -108,7 +109,8 @@ class MovieLens(Dataset):
         columns = {"fields": fields, "dense": np.zeros((count, 0), np.float32), "label": label, "values": events,
                    "begin": begin, "end": end}
         stamps = ratings["timestamp"]
-        notes = {"timestamps that begin validation and test": [int(stamps[train]), int(stamps[train + valid])]}
+        notes = {"timestamps that begin validation and test": [int(stamps[train]), int(stamps[train + valid])],
+                 **bad.notes()}
         return Tables(schema, words, columns, rows, notes)
 
     @classmethod

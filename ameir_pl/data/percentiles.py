@@ -26,11 +26,12 @@ def apply(values: np.ndarray, percentiles: list[float]) -> np.ndarray:
     The share of train values below, linear between percentiles; a value that many rows share is put in the middle of
     its shares, and values beyond those of train rows at the ends.
     """
-    knots = np.asarray(percentiles)
     levels = np.linspace(MISSING, 1, STEPS + 2)[1:]
-    upper = np.interp(values, knots, levels)
-    lower = -np.interp(-values, -knots[::-1], -levels[::-1])
-    return np.where(np.isnan(values), MISSING, (upper + lower) / 2).astype(np.float32)
+    knots, shared = np.unique(percentiles, return_inverse=True)
+    middles = np.bincount(shared, levels) / np.bincount(shared)
+    out = np.interp(values, knots, middles)
+    out[np.isnan(values)] = MISSING
+    return out.astype(np.float32)
 
 
 class Thinning:

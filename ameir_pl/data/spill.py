@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +38,10 @@ class Spill:
             return
         self.schema = self.schema or dict(table.schema)
         path = self.folder / f"{len(self._parts):06d}.parquet"
-        table.write_parquet(path, compression="lz4", statistics=False)
+        try:
+            table.write_parquet(path, compression="lz4", statistics=False)
+        except pl.exceptions.PolarsError as error:  # what Polars makes of a full disk
+            raise OSError(errno.EIO, str(error)) from error
         self._parts.append((path, len(table)))
         self.rows += len(table)
 

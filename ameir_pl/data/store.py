@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -114,9 +115,8 @@ def store(folder: Path, make: Callable[[Path], Tables], about: dict[str, Any]) -
         except OSError:
             if not folder.is_dir():  # else another process was first, with the same contents
                 raise
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise AmeirError(f"{folder}: cannot be written ({reason}). Make room or name another folder "
+    except OSError as error:
+        raise AmeirError(f"{folder}: cannot be written ({error.strerror or error}). Make room or name another folder "
                          f"with paths.data=FOLDER.") from error
     finally:
         if temporary is not None:
@@ -163,4 +163,7 @@ def write_vocabularies(folder: Path, vocabularies: dict[str, list[str]]) -> None
                                 "value": values},
                                schema={"vocabulary": pl.String, "id": pl.Int64, "value": pl.String})
                   for name, values in vocabularies.items()]
-    pl.concat(vocabulary).write_parquet(folder / "vocabulary.parquet")
+    try:
+        pl.concat(vocabulary).write_parquet(folder / "vocabulary.parquet")
+    except pl.exceptions.PolarsError as error:  # what Polars makes of a full disk
+        raise OSError(errno.EIO, str(error)) from error

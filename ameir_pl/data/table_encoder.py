@@ -192,7 +192,7 @@ class _Encoder:
                 mine = [("fields", f, self.rows) for f in fields if f.vocabulary == name]
                 if history is not None:
                     mine += [("behaviors", b, history.events) for b in behaviors if b.vocabulary == name]
-                kind = common_type(s.schema.get(f.name, pl.String()) for _, f, s in mine)
+                kind = common_type(s.schema[f.name] for _, f, s in mine if f.name in s.schema)
                 counter = Counter()
                 for part, f, spill in mine:
                     flags = [TRAIN] if part == "behaviors" else []

@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from ameir_pl.errors import AmeirError
 
 BLOCK = 32 * 2**20
 """Bytes of a block, decompressed."""
+LONGEST = 64 * 2**20
+"""Bytes that a quotation may go on beyond a block."""
 _GZIP = b"\x1f\x8b"
 _MARK = b"\xef\xbb\xbf"
 
@@ -65,29 +69,36 @@ def blocks(path: Path, advice: str, quotes: bool = False, size: int = BLOCK) -> 
     Raises:
         AmeirError: the file is missing, empty, cut off, or ends inside a quotation.
     """
-    line, rest, empty = 1, b"", True
+    line, empty = 1, True
     with open_bytes(path, advice) as file:
-        while True:
-            read = file.read(size)
-            if empty:
-                read = read.removeprefix(_MARK)
-            if not read:
-                break
-            empty = empty and not read.strip()
-            block = rest + read
-            end = block.rfind(b"\n") + 1
-            while quotes and end and block.count(b'"', 0, end) % 2:
-                end = block.rfind(b"\n", 0, end - 1) + 1  # the line feed lies inside a quotation
-            block, rest = block[:end], block[end:]
-            if block:
-                yield line, block
-                line += block.count(b"\n")
+        while block := file.read(size):
+            if not block.endswith(b"\n"):
+                block += file.readline()
+            while quotes and block.count(b'"') % 2:
+                more = file.readline()  # the line feed lies inside a quotation
+                if not more or len(block) > size + LONGEST:
+                    raise AmeirError(f"{path}, line {line + _odd_line(block)}: a quotation opens here that the file "
+                                     f"never closes. {advice}")
+                block += more
+            if line == 1:
+                block = block.removeprefix(_MARK)
+            if not block.endswith(b"\n"):
+                block += b"\n"
+            empty = empty and not block.strip()
+            yield line, block
+            line += count(block, b"\n")
     if empty:
         raise AmeirError(f"{path}: the file is empty. {advice}")
-    if rest.strip():
-        if quotes and rest.count(b'"') % 2:
-            raise AmeirError(f"{path}, line {line}: a quotation opens here that the file never closes. {advice}")
-        yield line, rest.removesuffix(b"\n") + b"\n"
+
+
+def count(block: bytes, byte: bytes) -> int:
+    """Return how often a byte comes in a block (several times as fast as ``bytes.count`` where it is frequent)."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == byte[0]))
+
+
+def _odd_line(block: bytes) -> int:
+    """Return the line, from 0, on which the last quotation opens."""
+    return block.count(b"\n", 0, block.rfind(b'"'))
 
 
 def text_line(path: Path, block: bytes, line: int, advice: str) -> AmeirError:

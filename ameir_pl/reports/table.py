@@ -12,6 +12,7 @@ from rich.table import Table
 from ameir_pl import __version__
 from ameir_pl.atomic import write_json
 from ameir_pl.progress import console
+from ameir_pl.reports.planted import planted_lines
 from ameir_pl.search.problem import Problem
 from ameir_pl.search.run_folder import read_json
 
@@ -19,8 +20,9 @@ METRICS = "metrics.json"
 
 
 def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, Any]],
-                   seconds: dict[str, float]) -> dict[str, Any]:
-    """Merge results into the run's ``metrics.json`` and return all of it; models not named stay as they were."""
+                   seconds: dict[str, float], planted: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Merge results into the run's ``metrics.json`` and return all of it; models not named stay as they were.
+    ``planted`` is there where the data were generated (:func:`~ameir_pl.reports.planted.against_truth`)."""
     path = problem.folder.path / METRICS
     known = read_json(path) if path.exists() else {}
     metrics = {
@@ -29,6 +31,9 @@ def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, 
         "seconds": {**known.get("seconds", {}), **{k: round(v, 2) for k, v in seconds.items()}},
         "versions": {"ameir_pl": __version__, "torch": version("torch"),
                      "pytorch_lightning": version("pytorch-lightning"), "python": platform.python_version()}}
+    planted = planted or known.get("planted")
+    if planted:
+        metrics["planted"] = planted
     write_json(path, metrics)
     return metrics
 
@@ -56,5 +61,7 @@ def show(metrics: dict[str, Any], written: list[Path]) -> None:
     total = sum(metrics["seconds"].values())
     parts = ", ".join(f"{name} {value:.0f}" for name, value in metrics["seconds"].items())
     out.print(f"Seconds: {parts}; together {total:.0f}.")
+    for line in planted_lines(metrics.get("planted")):
+        out.print(line, markup=False)
     for path in written:
         out.print(f"Wrote {path}", markup=False)

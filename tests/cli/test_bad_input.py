@@ -72,7 +72,7 @@ MISTAKES = {
     "variant=D": "AMEIR-D does not exist on movielens.*AMEIR-A, AMEIR-B, AMEIR-C",
     "run=../x": "run=../x names a folder under runs/",
     "run=.hidden": "names a folder under runs/",
-    "dataset.source=/nowhere": "not in /nowhere.*ml-100k.inter.*dataset.source=FOLDER",
+    "dataset.source=/nowhere": "/nowhere/ml-100k.inter.*are missing.*dataset.source=PATH",
     # what cannot work together
     "dataset.train.batch_size=9": "stage 1 has 12 paths and a batch has 9 rows. Raise dataset.train.batch_size",
     "budget.keep=50": "stage 2 has 128 paths and a batch has 64 rows.*lower budget.paths",

@@ -99,7 +99,7 @@ def write_sequences(folder: Path, users: int = 300, items: int = 200, seed: int 
 
     Returns:
         Paths by format: ``lines`` (S3-Rec), ``pairs`` (SASRec; with two more users too short to split) and
-        ``ratings`` (CSV with text ids; with four more users whom the 5-core filter drops).
+        ``ratings`` (CSV with ids as Amazon has them; with four more users whom the 5-core filter drops).
     """
     generator = np.random.default_rng(seed)
     groups = generator.integers(0, 10, size=items)
@@ -119,9 +119,9 @@ def write_sequences(folder: Path, users: int = 300, items: int = 200, seed: int 
     _write(paths["lines"], [" ".join(map(str, (u + 1, *s))) for u, s in enumerate(sequences)])
     short = [f"{users + 1} 1", f"{users + 2} 2", f"{users + 2} 3"]
     _write(paths["pairs"], [f"{u + 1} {i}" for u, s in enumerate(sequences) for i in s] + short)
-    rows = [f"U{u + 1:05d},I{i:05d},{generator.integers(1, 6)}.0,{START + 86_400 * t}"
+    rows = [f"A{u + 1:013d},B{i:09d},{generator.integers(1, 6)}.0,{START + 86_400 * t}"
             for u, s in enumerate(sequences) for t, i in enumerate(s)]
     rows = [rows[i] for i in generator.permutation(len(rows))]  # publishers' files are in no order of time
-    rows += [f"X{u},I{i:05d},5.0,{START}" for u in range(4) for i in range(1, 4)]
+    rows += [f"AX{u:012d},B{i:09d},5.0,{START}" for u in range(4) for i in range(1, 4)]
     _write(paths["ratings"], rows)
     return paths

@@ -125,11 +125,11 @@ def test_real_files_converted_to_grouplens_format(real: Path, tmp_path: Path) ->
     ("ml-100k.inter", lambda s: s + "1\t2\tgood\t875000000\n", ["line 2502", "column 'rating'", "'good'"]),
     ("ml-100k.inter", lambda s: s + "1\t2\tnan\t875000000\n", ["line 2502", "column 'rating'", "'nan'"]),
     ("ml-100k.inter", lambda s: s + "1\t2\t9\t875000000\n", ["line 2502", "column 'rating'", "from 1 to 5"]),
-    ("ml-100k.inter", lambda s: s + "1\t999\t3\t875000000\n", ["line 2502", "movie 999", "ml-100k.item"]),
-    ("ml-100k.inter", lambda s: s + "999\t1\t3\t875000000\n", ["line 2502", "user 999", "ml-100k.user"]),
+    ("ml-100k.inter", lambda s: s + "1\t999\t3\t875000000\n", ["line 2502", "column 'movie'", "'999'", "ml-100k.item"]),
+    ("ml-100k.inter", lambda s: s + "999\t1\t3\t875000000\n", ["line 2502", "column 'user'", "'999'", "ml-100k.user"]),
     ("ml-100k.inter", lambda s: "\n".join(s.splitlines()[:4]) + "\n", ["too few"]),
     ("ml-100k.item", lambda s: s.replace("class:", "genre:"), ["lacks class"]),
-    ("ml-100k.item", lambda s: s[:-3], ["line 81", "column 'class'", "cut off"]),
+    ("ml-100k.item", lambda s: s[:-3], ["line 81", "column 'class'", "genres of"]),
     ("ml-100k.item", lambda s: s + s.splitlines()[-1] + "\n", ["line 82", "earlier line"]),
     ("ml-100k.user", lambda s: s.replace("\n5\t", "\nfive\t"), ["line 6", "column 'user_id'", "'five'"]),
 ])
@@ -158,6 +158,29 @@ def test_bad_grouplens_items_are_refused(change: object, words: list[str], tmp_p
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
+def test_bad_ratings_are_skipped_and_counted(tmp_path: Path) -> None:
+    raw = write_movielens(tmp_path / "raw")
+    make = DATASETS.get("movielens")
+    clean = make(raw=raw, encoded=tmp_path / "encoded", on_bad_row="skip").prepare()
+    with (raw / "ml-100k.inter").open("a") as file:
+        file.write("1\t2\tgood\t875000000\n1\t2\n-1\t2\t3\t875000000\n1\t999\t3\t875000000\n999\t1\t3\t875000000\n"
+                   f"{2**63}\t1\t3\t875000000\nuser_id:token\titem_id:token\trating:float\ttimestamp:float\n")
+    skipped = make(raw=raw, encoded=tmp_path / "encoded", on_bad_row="skip").prepare()
+    same(clean, skipped)
+    notes = skipped.manifest["notes"]
+    assert notes["bad rows, skipped"] == 7 and len(notes["the first of them"]) == 5
+    assert "bad rows, skipped" not in clean.manifest["notes"]
+
+
+@pytest.mark.parametrize(("name", "row"), [("ml-100k.user", "x\t20\tM\twriter\t02138\n"), ("ml-100k.item", "9\n")])
+def test_users_and_movies_must_be_whole(name: str, row: str, tmp_path: Path) -> None:
+    raw = write_movielens(tmp_path / "raw")
+    with (raw / name).open("a", encoding="utf-8") as file:
+        file.write(row)
+    with pytest.raises(AmeirError, match=f"{name}, line [68][12].*leaves out ratings alone"):
+        DATASETS.get("movielens")(raw=raw, encoded=tmp_path / "encoded", on_bad_row="skip").prepare()
+
+
 def test_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "ml-100k.inter").write_text("x")
     with pytest.raises(AmeirError) as error:
@@ -171,7 +194,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     raw = write_movielens(tmp_path / "raw")
     (raw / "ml-100k.user").write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(AmeirError, match="not utf-8 text"):
+    with pytest.raises(AmeirError, match="line 1: byte 1 of the line is not UTF-8"):
         DATASETS.get("movielens")(raw=raw, encoded=tmp_path / "encoded").prepare()
 
 

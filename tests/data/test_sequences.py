@@ -1,4 +1,4 @@
-"""Next-item data: three formats, leave one out, clips and negatives, and popularity on the real Beauty file."""
+"""Next-item data: formats agree, leave one out, clips and negatives, and popularity on the real Beauty file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ import pytest
 import torch
 
 from ameir_pl.data import DATASETS, EncodedSequences
+from ameir_pl.data.bad_rows import BadRows
 from ameir_pl.data.beauty import Beauty
 from ameir_pl.data.sequence_files import core, read
 from ameir_pl.errors import AmeirError
 from ameir_pl.schema import PAD
-
-
-def prepare(source: Path, out: Path, **settings: int | bool) -> EncodedSequences:
-    encoded = DATASETS.get("steam")(raw=Path("none"), encoded=out, source=source, **settings).prepare()
-    assert isinstance(encoded, EncodedSequences)
-    return encoded
+from tests.data.sequence_helpers import prepare
 
 
 def users_of(path: Path) -> list[list[int]]:
@@ -38,7 +34,7 @@ def test_three_formats_hold_the_same_sequences(sequence_files: dict[str, Path], 
     for kind, encoded in kinds.items():
         assert encoded.manifest["notes"]["format"] == kind
         words = {v: k for k, v in encoded.vocabulary("item").items()}
-        decoded = [[int(words[i].removeprefix("I")) for i in s] for s in stored(encoded)]
+        decoded = [[int(words[i].removeprefix("B")) for i in s] for s in stored(encoded)]
         assert decoded == users_of(sequence_files["lines"])
         assert encoded.items == 200
         assert {s: len(r) for s, r in encoded.splits.items()} == {"train": 300, "valid": 300, "test": 300}
@@ -175,35 +171,9 @@ def test_core_of_sequence_files_is_a_setting(sequence_files: dict[str, Path], tm
 def test_ratings_in_time_order_with_stable_ties(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("user,item,rating,timestamp\r\nb,x,5,20\r\na,q,3.5,9\r\nb,y,1,10\r\nb,w,2,20\r\n\r\n")
-    kind, table = read(path, "")
+    kind, table = read(path, BadRows("fail", ""))
     assert kind == "ratings"
     assert table.rows() == [("a", "q"), ("b", "y"), ("b", "x"), ("b", "w")]
-
-
-@pytest.mark.parametrize(("text", "words"), [
-    ("", ["empty"]),
-    ("\n  \n", ["empty"]),
-    ("1 2 3\n2\n", ["line 2", "'2'", "cut off"]),
-    ("1 2 3\n1 4 5 6\n", ["line 2", "user 1", "earlier line"]),
-    ("1 2 3\n2 4 x 6\n", ["line 2", "column 'item'", "'x'"]),
-    ("1 2\n1 three\n", ["line 2", "column 'item'", "'three'"]),
-    ("one 2\n1 3\n", ["line 1", "column 'user'", "'one'"]),
-    ("1 2\n2 3\n", ["none is left", "pairs"]),
-    ("a,b,5,10\na,b,5\n", ["line 2", "3 columns"]),
-    ("a,b,5,10\na,b,good,10\n", ["line 2", "column 'rating'", "'good'"]),
-    ("a,b,good,10\na,b,5,10\n", ["line 1", "column 'rating'", "'good'"]),
-    ("a,b,5,10\na,b,5,later\n", ["line 2", "column 'timestamp'", "'later'"]),
-    ("a,b,5,10\n,b,5,10\n", ["line 2", "empty"]),
-    ("user,item,rating,timestamp\n", ["nothing follows"]),
-    ("a,b,5,10\n", ["none is left", "ratings"]),
-])
-def test_bad_files_are_refused(text: str, words: list[str], tmp_path: Path) -> None:
-    path = tmp_path / "s.txt"
-    path.write_text(text)
-    with pytest.raises(AmeirError) as error:
-        prepare(path, tmp_path / "encoded")
-    assert all(word in str(error.value) for word in (str(path), *words, "dataset.source=FILE")), str(error.value)
-    assert not (tmp_path / "encoded").exists()
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
@@ -232,13 +202,6 @@ def test_popularity_on_the_real_beauty_file(real: Path, tmp_path: Path) -> None:
     rank = (negative > positive).sum(axis=1) + 0.5 * (negative == positive).sum(axis=1)
     assert (rank < 5).mean() == pytest.approx(0.173, abs=0.003)
     assert np.where(rank < 5, 1 / np.log2(rank + 2), 0).mean() == pytest.approx(0.113, abs=0.003)
-
-
-def test_the_real_pairs_file(real: Path, tmp_path: Path) -> None:
-    encoded = prepare(real / "amazon_video_games" / "Video.txt", tmp_path)
-    notes = encoded.manifest["notes"]
-    assert (notes["format"], encoded.items) == ("pairs", 23715)
-    assert notes["users"] + notes["users with fewer than 3 items, dropped"] == 31013
 
 
 def test_generated_sequences_can_be_learned(sequences: EncodedSequences) -> None:

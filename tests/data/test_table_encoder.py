@@ -117,7 +117,7 @@ def test_what_only_other_rows_show_is_unknown(tmp_path: Path) -> None:
     assert one.schema == other.schema
     assert (one.folder / "vocabulary.parquet").read_bytes() == (other.folder / "vocabulary.parquet").read_bytes()
     held = other.gather(np.arange(other.splits["valid"].start, len(other)))
-    assert (held.fields[:, :2] == 1).all() and (held.dense == 1).all()
+    assert (held.fields[:, :2] == 1).all() and (held.dense == held.dense.max()).all() and held.dense.min() > 0.97
 
 
 def test_a_time_split_takes_the_latest(tmp_path: Path) -> None:

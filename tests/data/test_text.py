@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ameir_pl.data.bad_rows import BadRows, Policy
+from ameir_pl.data.bad_rows import LINE, BadRows, Policy
 from ameir_pl.data.delimited import chunks, header, need_header
 from ameir_pl.data.text import blocks
 from ameir_pl.errors import AmeirError
@@ -43,7 +43,7 @@ def test_blocks_are_the_file_whatever_their_size(tmp_path: Path, size: int, zipp
 def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
     path = write(tmp_path / "f", b"\xef\xbb\xbfa,b\n1,2\n")
     assert header(path, ",", ADVICE) == ["a", "b"]
-    assert next(iter(chunks(path, ",", strict()))).columns == ["line", "a", "b"]
+    assert next(iter(chunks(path, ",", strict()))).columns == [LINE, "a", "b"]
 
 
 @pytest.mark.parametrize("size", [40, 200, 10**6])
@@ -58,8 +58,8 @@ def test_chunks_equal_the_csv_module(tmp_path: Path, size: int, zipped: bool, ne
     text = "".join(",".join(row) + newline for row in [["k", "b", "c", "d"], *rows])
     path = write(tmp_path / "f.csv", text.encode(), zipped)
     found = pl.concat(list(chunks(path, ",", strict(), size=size)))
-    assert found["line"].to_list() == list(range(2, 202))
-    assert found.drop("line").fill_null("").rows() == [tuple(row) for row in rows]
+    assert found[LINE].to_list() == list(range(2, 202))
+    assert found.drop(LINE).fill_null("").rows() == [tuple(row) for row in rows]
 
 
 @pytest.mark.parametrize("size", [30, 90, 10**6])
@@ -69,8 +69,8 @@ def test_quoted_values_with_separators_and_line_feeds(tmp_path: Path, size: int)
     with path.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([["n", "text", "t"], *rows])
     found = pl.concat(list(chunks(path, ",", strict(), quotes=True, size=size)))
-    assert found.drop("line").rows() == [tuple(row) for row in rows]
-    assert found["line"].to_list() == [i * 5 + j for i in range(5) for j in (2, 3, 4, 6)]
+    assert found.drop(LINE).rows() == [tuple(row) for row in rows]
+    assert found[LINE].to_list() == [i * 5 + j for i in range(5) for j in (2, 3, 4, 6)]
 
 
 def test_a_quotation_that_never_ends(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_line_with_another_number_of_columns(tmp_path: Path, case: str) -> Non
     kept = pl.concat(list(chunks(path, ",", bad, quotes=True)))
     wrong = 2 if " and " in case else 1
     assert bad.skipped == wrong and len(bad.first) == wrong and message in bad.first[0]
-    assert ("6", "7", "8") in kept.drop("line").rows() and len(kept) == 2
+    assert ("6", "7", "8") in kept.drop(LINE).rows() and len(kept) == 2
 
 
 def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_headers(tmp_path: Path) -> None:
 
 
 def table(**columns: list[str | None]) -> pl.DataFrame:
-    return pl.DataFrame(columns).with_row_index("line", 5)
+    return pl.DataFrame(columns).with_row_index(LINE, 5)
 
 
 NUMBERS = {

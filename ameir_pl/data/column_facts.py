@@ -1,0 +1,242 @@
+"""What can be seen of a table's columns: a sample of its first rows, and facts about each column."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from ameir_pl.data.bad_rows import LINE, BadRows
+from ameir_pl.data.table_sources import Source
+from ameir_pl.data.table_times import Clock
+from ameir_pl.errors import AmeirError
+
+SAMPLE = 100_000
+"""Rows that are looked at closely."""
+WHOLE = 2**31
+"""Bytes of files up to which the other rows are looked at for numbers that are none."""
+MISSING = ("\\N", "NULL", "null", "NaN", "nan", "<NA>", "#N/A")
+"""Words that stand for a missing value wherever they are met."""
+SPLITTERS = ("|", ";", ",", "^", " ")
+PROSE = 50
+"""Text of more characters on average is prose, unless it is a list of numbers."""
+Kind = Literal["int", "float", "text", "date", "list", "nested", "empty"]
+_ID = re.compile(r"^(.{3,})ids?$")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a column holds.
+
+    Args:
+        name, kind: of the column; ``text`` may be a list written as text, then ``splitter`` is set.
+        rows, distinct, missing: numbers of the sample.
+        example: a value, as text.
+        low, high: of numbers and dates.
+        binary: nothing but 0 and 1 (false and true), and both.
+        splitter: between the elements of text that looks like lists.
+        typed: RecBole's type.
+        words: of its name, in lower case: ``hist_itemId`` has hist, item, id.
+        mean_length: characters of a text value.
+        variety: of a RecBole list, distinct elements for each element.
+    """
+
+    name: str
+    kind: Kind
+    rows: int
+    distinct: int
+    missing: int
+    example: str = ""
+    low: float = 0.0
+    high: float = 0.0
+    binary: bool = False
+    splitter: str = ""
+    typed: str = ""
+    words: frozenset[str] = frozenset()
+    mean_length: float = 0.0
+    variety: float = 0.0
+
+    @property
+    def seen(self) -> str:
+        """The facts in words."""
+        gaps = f", {100 * self.missing / max(self.rows, 1):.2g} % missing" if self.missing else ""
+        example = "".join(" " if ord(c) < 32 else c for c in self.example)[:30]
+        return f"{self.distinct:,} distinct{gaps}, e.g. {example}" if self.kind != "empty" else "no value"
+
+
+@dataclass
+class Sample:
+    """The first rows of a table.
+
+    Args:
+        table: of text as strings, of Parquet as stored; missing values are null.
+        facts: of each column.
+        missing: the words for missing values that were met.
+        rows: how many rows the whole table has; 0 where it was not read to its end.
+    """
+
+    table: pl.DataFrame
+    facts: dict[str, Facts]
+    missing: list[str] = field(default_factory=list)
+    rows: int = 0
+
+
+def look(source: Source, limit: int = SAMPLE) -> Sample:
+    """Return what the first rows of a table show; raises ``AmeirError`` when it cannot be read."""
+    paths = source.paths()
+    types = source.header(paths[0])
+    parts: list[pl.DataFrame] = []
+    rows, whole = 0, sum(path.stat().st_size for path in paths) <= WHOLE
+    table = pl.DataFrame()
+    facts: dict[str, Facts] = {}
+    missing: list[str] = []
+    numbers: list[str] = []
+    for _, chunk in source.tables(list(types), BadRows("fail", source.advice)):
+        rows += len(chunk)
+        if not facts:
+            parts.append(chunk.drop(LINE))
+            if rows < limit:
+                continue
+            table, missing = _tidy(pl.concat(parts, how="vertical_relaxed").head(limit))
+            facts = {name: column_facts(table[name], types[name]) for name in types}
+            numbers = [n for n, f in facts.items() if f.kind in ("int", "float") and table[n].dtype == pl.String]
+            chunk = pl.concat(parts, how="vertical_relaxed")
+        if not whole:
+            rows = 0
+            break
+        for name in numbers:
+            facts[name] = _confirmed(facts[name], chunk[name], missing)
+    if not facts and parts:
+        table, missing = _tidy(pl.concat(parts, how="vertical_relaxed"))
+        facts = {name: column_facts(table[name], types[name]) for name in types}
+    if table.is_empty():
+        raise AmeirError(f"{paths[0]}: the table has no rows.")
+    return Sample(table, facts, missing, rows)
+
+
+def _confirmed(facts: Facts, values: pl.Series, missing: list[str]) -> Facts:
+    """The facts of a column of numbers in the light of later rows: another that is no number makes it text."""
+    if facts.kind not in ("int", "float"):
+        return facts
+    kind = _number_kind(values.set(values.is_in(["", *missing]).fill_null(False), None).drop_nulls())
+    if kind == facts.kind or kind == "empty" or (facts.kind == "float" and kind == "int"):
+        return facts
+    return replace(facts, kind=kind, binary=False)
+
+
+def _tidy(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Missing values as null, and the words that stood for them."""
+    found: set[str] = set()
+    columns = []
+    for column in table:
+        if column.dtype in (pl.Categorical, pl.Enum, pl.Binary):
+            column = column.cast(pl.String)
+        if column.dtype == pl.String:
+            words = column.filter(column.is_in(list(MISSING)).fill_null(False)).unique().to_list()
+            found |= set(words)
+            column = column.set(column.is_in(["", *words]).fill_null(False), None)
+        elif column.dtype.is_float() and column.is_nan().any():
+            found.add("nan")
+            column = column.fill_nan(None)
+        columns.append(column)
+    return pl.DataFrame(columns), sorted(found)
+
+
+def column_facts(values: pl.Series, typed: str = "") -> Facts:
+    """Return the facts of a column without words for missing values."""
+    name, rows = values.name, len(values)
+    words = name_words(name)
+    missing = values.null_count()
+    present = values.drop_nulls()
+    if present.is_empty():
+        return Facts(name, "empty", rows, 0, missing, typed=typed, words=words)
+    example = str(present[0])
+    if isinstance(values.dtype, pl.List | pl.Array):
+        listed = present.to_frame().select(pl.col(name).cast(pl.List(_inner(values.dtype)))).to_series()
+        shown = " ".join(map(str, listed[0].head(5).to_list()))
+        kind: Kind = "nested" if _inner(values.dtype).is_nested() else "list"
+        distinct = listed.explode().n_unique() if kind == "list" else 0
+        return Facts(name, kind, rows, distinct, missing, shown, typed=typed, words=words)
+    if values.dtype.is_nested() or values.dtype == pl.Object:
+        return Facts(name, "nested", rows, 0, missing, typed=typed, words=words)
+    distinct = present.n_unique()
+    if values.dtype == pl.String:
+        kind = _number_kind(present)
+    elif values.dtype.is_temporal():
+        kind = "date"
+    elif values.dtype.is_float():
+        kind = "int" if (present == present.round()).all() and (present.abs() <= 2**53).all() else "float"
+    else:
+        kind = "int" if present.cast(pl.Int64, strict=False).null_count() == 0 else "text"
+    splitter, length = "", 0.0
+    low = high = variety = 0.0
+    if typed == "token_seq":
+        elements = present.cast(pl.String).str.split(" ").explode()
+        variety = elements.n_unique() / len(elements)
+    if kind == "text":
+        text = present.cast(pl.String)
+        length = float(text.str.len_chars().mean() or 0)  # type: ignore[arg-type]
+        if Clock.of(text.head(1)).form == "date" and _are_dates(text):
+            kind = "date"
+        else:
+            splitter = _splitter(text)
+    elif kind in ("int", "float"):
+        floats = (present.str.strip_chars() if present.dtype == pl.String else present).cast(pl.Float64, strict=False)
+        low, high = float(floats.min() or 0), float(floats.max() or 0)  # type: ignore[arg-type]
+    flags = set(present.unique().head(3).cast(pl.String).str.to_lowercase().str.replace(r"\.0*$", "").to_list())
+    binary = missing == 0 and flags in ({"0", "1"}, {"true", "false"})
+    return Facts(name, kind, rows, distinct, missing, example, low, high, binary, splitter, typed, words, length,
+                 variety)
+
+
+def _inner(kind: pl.DataType) -> pl.DataType:
+    return kind.inner  # type: ignore[attr-defined,no-any-return]
+
+
+def name_words(name: str) -> frozenset[str]:
+    """Return the words of a column's name; an ``id`` at the end of a word is a word of its own."""
+    words: set[str] = set()
+    for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name):
+        match = _ID.match(word.lower())
+        words |= {match.group(1), "id"} if match else {word.lower()}
+    return frozenset("id" if word == "ids" else word for word in words)
+
+
+def _number_kind(text: pl.Series) -> Kind:
+    """Whether all of some strings are whole numbers of 64 bits, numbers, or neither; leading zeros make text."""
+    if text.is_empty():
+        return "empty"
+    stripped = text.str.strip_chars()
+    if stripped.str.contains(r"^[+-]?0\d").any():
+        return "text"
+    if stripped.str.contains(r"^[+-]?\d+(?:\.0*)?$").all():
+        digits = stripped.str.replace(r"\.0*$", "")
+        return "int" if digits.cast(pl.Int64, strict=False).null_count() == 0 else "text"
+    floats = stripped.cast(pl.Float64, strict=False)
+    return "float" if floats.is_finite().fill_null(False).all() else "text"
+
+
+def _are_dates(text: pl.Series) -> bool:
+    table = pl.DataFrame({LINE: range(len(text)), "time": text})
+    skipping = BadRows("skip", "")
+    return len(Clock("date").read(table, "time", skipping, Path(), "made")) == len(text)
+
+
+def _splitter(text: pl.Series) -> str:
+    """What stands between the elements of most values, where the elements are short and come again; else nothing."""
+    prose = float(text.str.len_chars().mean() or 0) > PROSE  # type: ignore[arg-type]
+    for splitter in SPLITTERS:
+        has = text.str.strip_chars().str.contains(splitter, literal=True)
+        if float(has.mean() or 0) < 0.5:  # type: ignore[arg-type]
+            continue
+        elements = text.str.split(splitter).explode().str.strip_chars()
+        elements = elements.filter(elements != "")
+        if (splitter == " " or prose) and not elements.str.contains(r"^-?\d+$").all():
+            continue  # words of a sentence
+        length = float(elements.str.len_chars().mean() or 99)  # type: ignore[arg-type]
+        if length <= 20 and elements.n_unique() <= 0.5 * len(elements):
+            return splitter
+    return ""

@@ -1,0 +1,158 @@
+"""The rules by which a column's part in a description is guessed. docs/your-own-data.md lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ameir_pl.data.column_facts import PROSE, Facts
+from ameir_pl.errors import AmeirError, did_you_mean
+
+USER = ("user", "uid", "member", "customer", "visitor", "viewer", "account", "client", "reviewer", "buyer")
+TRAITS = frozenset({"age", "gender", "sex", "occupation", "job", "zip", "zipcode", "city", "state", "country", "region",
+                    "income", "education", "segment", "cms", "shopping", "pvalue"})
+ITEM = frozenset({"item", "iid", "ad", "adgroup", "product", "movie", "article", "video", "sku", "asin", "campaign",
+                  "brand", "cate", "category", "creative", "song", "track", "artist", "book", "news", "goods", "genre",
+                  "genres", "shop", "seller", "title", "author", "price", "release", "class", "tag", "tags", "topic",
+                  "advertiser"})
+TIME = frozenset({"time", "timestamp", "ts", "date", "datetime", "stamp", "unixtime"})
+QUANTITY = frozenset({"price", "amount", "count", "cnt", "score", "rate", "ratio", "duration", "length", "size",
+                      "weight", "height", "seconds", "minutes", "days", "clicks", "views", "impressions", "total",
+                      "sum", "avg", "mean", "std", "ctr", "distance", "revenue", "cost", "sales", "stock"})
+PAST = frozenset({"hist", "history", "seq", "sequence", "past", "previous", "prev", "sess", "session", "behavior",
+                  "behaviors", "recent", "clicked"})
+EPOCH = (10**8, 2 * 10**18)
+"""Numbers that can be a time since 1970, in seconds to nanoseconds."""
+FEW = 20
+"""Up to as many distinct numbers with a fraction are categories."""
+VARIETY = 0.2
+"""A RecBole list with more distinct elements for each element is prose, such as a title."""
+LEAST = 50
+"""Rows from which on a value of its own in every row tells an id of the row."""
+
+
+@dataclass
+class Guess:
+    """What a column is taken for.
+
+    Args:
+        entry: its line under ``fields``.
+        why: the reason.
+        used: false where it is left out, as a comment.
+    """
+
+    entry: dict[str, Any] = field(default_factory=dict)
+    why: str = ""
+    used: bool = True
+
+
+def user_column(facts: Iterable[Facts]) -> str:
+    """Return the column that names the user, by its name; empty where none does."""
+    columns = [f for f in facts if f.kind in ("int", "text") and not f.missing and not f.splitter]
+    found = [(USER.index(word), "id" not in f.words, i) for i, f in enumerate(columns) for word in f.words & set(USER)
+             if len(f.words - {"id", "code", "no", word}) == 0]
+    return columns[min(found)[2]].name if found else ""
+
+
+def time_column(facts: Iterable[Facts]) -> str:
+    """Return the column with the time: dates, or numbers that can be one under a name that says so."""
+    columns = [f for f in facts if not f.missing and f.distinct > 1]
+    dates = [f.name for f in columns if f.kind == "date"]
+    named = [f.name for f in columns if f.kind in ("int", "float") and f.words & TIME
+             and (EPOCH[0] <= f.low <= f.high <= EPOCH[1] or f.words <= TIME)]
+    return (dates + named + [""])[0]
+
+
+def label_threshold(facts: dict[str, Facts], label: str | None, where: str) -> float | None:
+    """Return from which value on the label is a click; None where it is 0 and 1.
+
+    Raises:
+        AmeirError: no label is named, with those there could be; or the column cannot be one.
+    """
+    binary = [f.name for f in facts.values() if f.binary]
+    graded = [f.name for f in facts.values() if not f.missing and f.kind in ("int", "float") and 2 < f.distinct <= FEW
+              and f.high <= 100]
+    candidates = (f"Columns of 0 and 1: {', '.join(binary)}." if binary else "No column holds only 0 and 1.") + (
+        f" Columns of few numbers, which can be one from a threshold on: {', '.join(graded)}." if graded else "")
+    if label is None:
+        raise AmeirError(f"{where}: name the column with the label: label=COLUMN. {candidates}")
+    if label not in facts:
+        raise AmeirError(f"{where}: there is no column '{label}'.{did_you_mean(label, facts)} {candidates}")
+    f = facts[label]
+    if f.binary:
+        return None
+    if f.missing:
+        raise AmeirError(f"{where}, column '{label}': {f.missing} of {f.rows} rows have no label. Fill them, or take "
+                         f"another column. {candidates}")
+    if f.kind not in ("int", "float") or f.distinct < 2:
+        raise AmeirError(f"{where}, column '{label}': {f.seen}; a label is 0 and 1, or a number that is a click from a "
+                         f"threshold on. {candidates}")
+    top = f.low + 0.75 * (f.high - f.low)
+    return float(int(top)) if f.kind == "int" else round(top, 6)
+
+
+def group_of(f: Facts, user: frozenset[str]) -> str:
+    """Return a field's group by the words of its name; ``user`` are those of the user's column, if there is one.
+
+    Where users are called `user`, a `customer` is somebody else.
+    """
+    if f.words & set(USER) & (user or f.words):
+        return "user"
+    if f.words & ITEM:
+        return "target"
+    return "user" if user and f.words & TRAITS else "context"
+
+
+def guess(f: Facts, user: frozenset[str]) -> Guess:
+    """Return what a column is taken for; ``user`` as for :func:`group_of`."""
+    group = group_of(f, user)
+    entry: dict[str, Any] = {"name": f.name, "type": "categorical", "dtype": "int" if f.kind == "int" else "str",
+                             "group": group}
+    if f.kind in ("empty", "nested") or f.distinct == 1 and not f.missing:
+        why = {"empty": "no value", "nested": "nested values"}.get(f.kind, "the same value in every row")
+        return Guess(entry, why, False)
+    if f.typed == "float_seq":
+        return Guess(entry, "a list of numbers (float_seq)", False)
+    if f.kind == "list" or f.splitter or f.typed == "token_seq":
+        splitter: dict[str, Any] = {} if f.kind == "list" else {"splitter": f.splitter or " "}
+        if f.variety > VARIETY:
+            return Guess(entry | {"type": "multivalent"} | splitter, "words, most of them rare", False)
+        if f.kind == "list":
+            entry["dtype"] = "str"
+        return Guess({"name": f.name, "type": "multivalent", "dtype": "str", "group": group, **splitter},
+                     "a list" if f.kind == "list" else f"'{splitter['splitter']}' in most values")
+    if f.kind == "date":
+        return Guess(entry, "a date", False)
+    is_key = bool(f.words & {*USER, "id"}) or f.typed == "token"
+    if f.kind == "text" and f.mean_length > PROSE:
+        return Guess(entry, "long text", False)
+    if f.kind in ("int", "text") and f.rows >= LEAST and f.distinct == f.rows - f.missing \
+            and not f.words & {*USER, *ITEM}:
+        return Guess(entry, "another value in every row: an id of the row", False)
+    if f.kind == "text":
+        return Guess(entry, "text")
+    dense = {"name": f.name, "type": "dense"}
+    if f.kind == "float":
+        if f.distinct <= FEW and not f.words & QUANTITY:
+            return Guess(entry | {"dtype": "float"}, "few numbers")
+        return Guess(dense, "numbers with a fraction")
+    if not is_key and f.distinct > FEW and (f.words & QUANTITY or f.low < -1):
+        return Guess(dense, "the name says quantity" if f.words & QUANTITY else "whole numbers, some negative")
+    return Guess(entry, "an id" if f.words & {*USER, "id"} else "whole numbers")
+
+
+def is_past(f: Facts) -> bool:
+    """Whether a column is a list that its name calls a history."""
+    return bool(f.words & PAST) and (f.kind == "list" or bool(f.splitter) or f.typed == "token_seq")
+
+
+def meant(f: Facts, fields: Iterable[Facts]) -> Facts | None:
+    """Return the field that means the same as a history column, by the words of their names; None where none does."""
+    left = f.words - PAST - {"id", "list"}
+    items = [t for t in fields if t.words & ITEM]
+    if not left:
+        return items[0] if items else None
+    same = [t for t in items if t.words - {"id"} == left]
+    near = [t for t in items if left <= t.words or t.words - {"id"} <= left]
+    return (same + near + [None])[0]  # type: ignore[list-item]

@@ -1,0 +1,159 @@
+"""Writing a guessed description: YAML with a reason behind every line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from ameir_pl.data.bad_rows import LINE, BadRows
+from ameir_pl.data.column_facts import Facts, Sample
+from ameir_pl.data.column_rules import Guess, meant
+from ameir_pl.data.table_times import Clock
+
+MAX_LEN = 50
+"""Behaviors of a history, where nobody said how many."""
+
+
+class DescriptionWriter:
+    """Lines of a description, each with its reason."""
+
+    def __init__(self, path: Path, sample: Sample) -> None:
+        self.path, self.text, self.lines = path, [], []  # type: tuple[Path, list[str], list[str]]
+        looked = next(iter(sample.facts.values())).rows
+        of = "all" if sample.rows == looked else f"the first {looked:,} of"
+        total = f" {sample.rows:,}" if sample.rows else " its"
+        self.add("", f"A description of {path.name}, guessed from {of}{total} rows. Read it and correct it: guesses "
+                     "can be wrong.")
+        self.add("", "docs/your-own-data.md says what each key means; a line that begins with # is left out.")
+        self.sample = sample
+
+    def add(self, text: str, why: str) -> None:
+        """Add a line with its reason as a comment."""
+        self.text.append(f"{text}{'  ' if text and why else ''}{'# ' + why if why else ''}")
+
+    def entry(self, entry: dict[str, Any], why: str, indent: int = 2, used: bool = True) -> None:
+        """Add an entry of a list, as a comment where it is not used."""
+        self.add(f"{' ' * indent}{'' if used else '# '}- {plain(entry)}", why)
+
+    def guess(self, f: Facts, g: Guess) -> None:
+        """Add a column's line."""
+        why = f"{g.why}; {f.seen}" if g.used else f"left out: {g.why}; {f.seen}"
+        self.entry(g.entry, why, used=g.used)
+        words = g.entry.get("type", "") + (f", {g.entry['group']}" if "group" in g.entry else "")
+        self.lines.append(f"{f.name}: {words if g.used else 'left out'} ({g.why}; {f.seen})")
+
+    def top(self, input_: str, label: str, threshold: float | None, user: str, time: str) -> None:
+        """Add what comes before the fields."""
+        facts = self.sample.facts
+        self.add(f"input: {plain(input_)}", "")
+        if self.sample.missing:
+            self.add(f"missing: {plain(self.sample.missing)}", "words that stand for a missing value")
+        self.add("task: ctr", "")
+        self.add(f"label: {plain(label)}", facts[label].seen)
+        self.lines.append(f"{label}: label ({facts[label].seen})")
+        if threshold is not None:
+            values = self.sample.table[label].cast(pl.Float64, strict=False)
+            share = float((values >= threshold).mean() or 0)  # type: ignore[arg-type]
+            number = int(threshold) if threshold == int(threshold) else threshold
+            self.add(f"threshold: {number}", f"at least as much is a click: {100 * share:.1f} % of the rows")
+            self.lines.append(f"{label}: a click from {number} on, {100 * share:.1f} % of the rows")
+        if user:
+            self.add(f"user: {plain(user)}", "the name says so")
+        if time:
+            clock = self._clock(time)
+            self.add(f"time: {plain(time)}", f"{facts[time].seen}; {_unit(clock)}")
+            self.lines.append(f"{time}: time ({_unit(clock)})")
+            self.add(f"split: {plain({'type': 'time', 'column': time, 'valid': 0.1, 'test': 0.1})}",
+                     "the last tenth of the rows tests, the tenth before it validates")
+        else:
+            self.add(f"split: {plain({'type': 'random', 'valid': 0.1, 'test': 0.1, 'seed': 1})}",
+                     "no column with a time was found")
+
+    def _clock(self, time: str) -> Clock:
+        return Clock.of(self.sample.table[time])
+
+    def time_parts(self, sample: Sample, time: str, names: set[str]) -> None:
+        """Add the hour and the weekday of the time, where it tells them and they vary."""
+        clock = self._clock(time)
+        if clock.form != "date" and sample.facts[time].low < 10**8:
+            return
+        table = pl.DataFrame({LINE: range(len(sample.table)), "time": sample.table[time]})
+        times = clock.read(table, "time", BadRows("skip", ""), self.path, "made")["made"]
+        for part in ("hour", "weekday"):
+            distinct = clock.part(times, part).n_unique()
+            name = f"{time}_{part}" if part == time else part
+            if distinct > 1 and name not in names:
+                self.entry({"name": name, "from": time, "part": part, "group": "context"},
+                           f"of {time}, UTC; {distinct} distinct")
+
+    def lists(self, past: list[Facts], used: dict[str, Facts], everything: dict[str, Facts], sample: Sample) -> None:
+        """Add histories that lie in the rows as lists."""
+        groups: dict[str, list[Facts]] = {}
+        owners: dict[str, Facts] = {}
+        for f in past:
+            owner = meant(f, used.values())
+            key = owner.name if owner else f.name
+            groups.setdefault(key, []).append(f)
+            if owner:
+                owners[key] = owner
+        entries: list[tuple[dict[str, Any], str, bool]] = []
+        length: pl.Series | None = None
+        for key, columns in groups.items():
+            lists = [_as_lists(sample.table[f.name], f) for f in columns if f.name in sample.table.columns]
+            if len(lists) < len(columns):
+                continue
+            lengths = pl.DataFrame({f"{i}": values.list.len().fill_null(0) for i, values in enumerate(lists)}
+                                   ).sum_horizontal()
+            names = [f.name for f in columns]
+            length = lengths if length is None else length
+            entry: dict[str, Any] = {"name": key}
+            if names != [key]:
+                entry["from"] = names if len(names) > 1 else names[0]
+            if columns[0].splitter or columns[0].typed:
+                entry["splitter"] = columns[0].splitter or " "
+            if key in owners:
+                entry["share_embedding"] = owners[key].name
+            if _padded(lists):
+                entry["padding"] = "0"
+            fits = bool((lengths == length).all())
+            why = (f"{columns[0].seen}" + (f"; means the same as {key}" if key in owners else "")) if fits else \
+                f"left out: its lists are not as long as those of {entries[0][0]['name']}"
+            entries.append((entry, why, fits))
+            self.lines.append(f"{', '.join(names)}: {f'behavior {key}' if fits else 'left out'} ({why})")
+        self.add("behaviors:", "lists that the names of columns call histories, latest last")
+        self.add(f"  max_len: {MAX_LEN}", "")
+        self.add("  fields:", "")
+        for entry, why, fits in entries:
+            self.entry(entry, why, 4, fits)
+
+
+def _as_lists(values: pl.Series, f: Facts) -> pl.Series:
+    if isinstance(values.dtype, pl.List):
+        return values.cast(pl.List(pl.String))
+    text = values.str.strip_chars()
+    return text.str.replace_all(r"\s+", " ").str.split(f.splitter or " ").zip_with(
+        text.fill_null("") != "", pl.Series([[]], dtype=pl.List(pl.String)))
+
+
+def _padded(lists: list[pl.Series]) -> bool:
+    """Whether zeros fill the ends of lists: they end some, and nothing else follows one."""
+    joined = pl.concat([values.alias("list").to_frame() for values in lists])["list"]
+    ends = joined.list.last() == "0"
+    runs = joined.list.join(" ").str.contains(r"(?:^| )0 (?:0 )*[^0 ]")
+    return bool(ends.any()) and float(runs.mean() or 0) < 0.01  # type: ignore[arg-type]
+
+
+def _unit(clock: Clock) -> str:
+    if clock.form == "date":
+        return "dates and times, UTC where they say no zone"
+    units = {1: "seconds, or any unit", 10**3: "milliseconds", 10**6: "microseconds", 10**9: "nanoseconds"}
+    return f"numbers, taken for {units[clock.second]}"
+
+
+def plain(value: Any) -> str:
+    """Return a value as YAML on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**9, allow_unicode=True)
+    return str(text).removesuffix("...\n").strip().replace("'on':", "on:")  # a word to us, not YAML 1.1's true

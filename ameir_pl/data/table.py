@@ -1,0 +1,195 @@
+"""Table: any table of a user's own, loaded by describing it in a YAML file. See docs/your-own-data.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from ameir_pl.data.bad_rows import Policy
+from ameir_pl.data.dataset import DATASETS, Dataset
+from ameir_pl.data.encoded_sequences import RANKED, EncodedSequences
+from ameir_pl.data.histories import TIME, USER
+from ameir_pl.data.leave_one_out import leave_one_out
+from ameir_pl.data.sequence_files import core
+from ameir_pl.data.splits import GivenSplit, TimeSplit
+from ameir_pl.data.store import Tables
+from ameir_pl.data.table_columns import (
+    Output,
+    behavior_lists,
+    field_output,
+    key_output,
+    label_output,
+    split_output,
+    time_output,
+)
+from ameir_pl.data.table_description import Behaviors, read_description
+from ameir_pl.data.table_encoder import LABEL, LISTED, SPLIT, Events, Plan, encode_table
+from ameir_pl.data.table_fields import FieldSpec
+from ameir_pl.data.table_reader import TableReader
+from ameir_pl.data.table_times import Clock
+from ameir_pl.errors import AmeirError
+from ameir_pl.schema import Field
+
+BUCKET = 2**28
+"""Bytes of event files for each range of users that events are sorted in."""
+
+
+@DATASETS.register("table")
+class Table(Dataset):
+    """A table of the user's own: click-through rows, or interactions for next-item models.
+
+    Args:
+        raw, encoded, on_bad_row: as :class:`Dataset`; ``raw`` is not used.
+        source: the description.
+        max_len: T, instead of the description's; 0 leaves it.
+
+    Attributes:
+        description: what the YAML file says.
+
+    Raises:
+        AmeirError: no description is named, or there is a mistake in it.
+    """
+
+    name = "table"
+
+    def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int = 0,
+                 on_bad_row: Policy = "fail") -> None:
+        super().__init__(raw=raw, encoded=encoded, source=source, max_len=max_len, on_bad_row=on_bad_row)
+        if self.source is None:
+            raise AmeirError("table: name the description of your table: dataset.source=clicks.yaml. "
+                             "`ameir data infer input=TABLE label=COLUMN` writes one; docs/your-own-data.md tells how.")
+        if max_len < 0:
+            raise AmeirError(f"table: max_len={max_len}; it must be at least 1, or 0 for what the description says.")
+        self.description = read_description(self.source)
+        if self.description.task == "retrieval":
+            self.opens = EncodedSequences  # type: ignore[misc]
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """The steps of the search that make sense: 1 with behaviors, 2 and 3 with two fields or more."""
+        return self.description.stages
+
+    @property
+    def protocol(self) -> str:
+        """How rows are split and measured."""
+        if self.description.task == "retrieval":
+            return f"leave one out; test item ranked among {RANKED} uniform negatives, ties half a rank"
+        return self.description.rule
+
+    def files(self) -> dict[str, Path]:
+        """Return the description and every file that it names."""
+        about = self.description
+        sources = {"rows": about.source} | {f"side {i}": j.source for i, j in enumerate(about.joins, 1)}
+        if about.behaviors is not None and about.behaviors.source is not None:
+            sources["events"] = about.behaviors.source
+            sources |= {f"events side {i}": j.source for i, j in enumerate(about.behaviors.joins, 1)}
+        found = {"description": about.path}
+        for part, source in sources.items():
+            paths = source.paths()
+            found |= {part if len(paths) == 1 else f"{part} {i:05d}": path for i, path in enumerate(paths)}
+        return found
+
+    def encode(self, files: dict[str, Path], folder: Path) -> Tables:
+        """Read and encode the table; raises ``AmeirError`` with file, line or row, and column for bad input."""
+        about = self.description
+        reader = TableReader(about.source, about.joins, about.missing, self.on_bad_row)
+        if about.task == "retrieval":
+            return self._sequences(reader)
+        behaviors = about.behaviors
+        clock, outputs = self._outputs(reader)
+        events, event_reader = None, None
+        if behaviors is not None and behaviors.source is not None:
+            event_reader = TableReader(behaviors.source, behaviors.joins, about.missing, self.on_bad_row)
+            there = event_reader.clock(behaviors.time, "behaviors.time")
+            if clock is None:
+                raise AmeirError(f"{about.path}: time: is missing: the column of the rows with the time, which "
+                                 "histories end before.")
+            clock = clock.joint(there, f"{reader.path}, column '{about.time}',",
+                                f"{event_reader.path}, column '{behaviors.time}'")
+            events = _events(event_reader, behaviors, clock)
+        outputs += self._timed(reader, clock, events is not None)
+        tables = encode_table(self._plan(files), reader.tables(outputs), folder, reader.path, reader.bad.advice,
+                              events)
+        tables.notes.update(reader.notes | reader.bad.notes())
+        if event_reader is not None:
+            strays = tables.notes.get("events of users without a row, left out", 0)
+            if event_reader.rows == 0 or strays == event_reader.rows:
+                raise AmeirError(
+                    f"{event_reader.path}, column '{behaviors.user if behaviors else ''}': none of its "
+                    f"{event_reader.rows} events is of a user of {reader.path} (column '{about.user}'). Are these the "
+                    f"right columns? They are `user` and `behaviors.user` in {about.path}.")
+            tables.notes.update({f"events: {what}": n for what, n in
+                                 (event_reader.notes | event_reader.bad.notes()).items()})
+        return tables
+
+    def _outputs(self, reader: TableReader) -> tuple[Clock | None, list[Output]]:
+        """The clock of the rows, and the outputs that need none of the events'."""
+        about = self.description
+        clock = reader.clock(about.time, "time") if about.time and self._needs_time() else None
+        outputs = [label_output(about.label, about.threshold, LABEL)]
+        for f in about.fields:
+            if f.part is None:
+                outputs.append(field_output(f))
+            elif f.columns[0] != about.time or clock is None:
+                outputs.append(field_output(f, reader.clock(f.columns[0], f.place)))
+        if isinstance(about.split, GivenSplit):
+            outputs.append(split_output(about.split_column, SPLIT))
+        if about.behaviors is not None and about.behaviors.source is None:
+            outputs.append(behavior_lists(about.behaviors.fields, LISTED))
+        return clock, outputs
+
+    def _timed(self, reader: TableReader, clock: Clock | None, has_events: bool) -> list[Output]:
+        """The outputs that go by the rows' time."""
+        about = self.description
+        if clock is None:
+            return []
+        outputs = [time_output(about.time, clock, TIME, "time")]
+        outputs += [field_output(f, clock) for f in about.fields if f.part and f.columns[0] == about.time]
+        return outputs + ([key_output(about.user, USER, "user")] if has_events else [])
+
+    def _needs_time(self) -> bool:
+        behaviors = self.description.behaviors
+        return isinstance(self.description.split, TimeSplit) or (behaviors is not None and behaviors.source is not None)
+
+    def _plan(self, files: dict[str, Path]) -> Plan:
+        about = self.description
+        behaviors = about.behaviors or Behaviors(0)
+        crossed = tuple(f for f in about.fields if f.kind != "dense")
+        sparse = (*behaviors.fields, *crossed)
+        size = sum(path.stat().st_size for part, path in files.items() if part.startswith("events"))
+        return Plan(self.name, tuple(Field(f.name, f.vocabulary, f.group, 0 if f.kind == "multivalent" else 1)
+                                     for f in crossed),
+                    about.split, about.rule, tuple(Field(b.name, b.vocabulary) for b in behaviors.fields),
+                    tuple(f.name for f in about.fields if f.kind == "dense"),
+                    (self.max_len or behaviors.max_len) if behaviors.fields else 0,
+                    {f.vocabulary: f.min_count for f in sparse}, {f.name: f.max_len for f in sparse if f.max_len},
+                    1 + size // BUCKET)
+
+    def _sequences(self, reader: TableReader) -> Tables:
+        """Encode interactions for next-item models."""
+        about = self.description
+        clock = reader.clock(about.time, "time")
+        outputs = [key_output(about.user, "user", "user"), key_output(about.item, "item", "item"),
+                   time_output(about.time, clock, "time", "time")]
+        parts = list(reader.tables(outputs))
+        table = pl.concat(parts).sort("user", "time", maintain_order=True).select("user", "item")
+        before = len(table)
+        table = core(table, about.core)
+        max_len = self.max_len or (about.behaviors.max_len if about.behaviors else 0)
+        tables, _ = leave_one_out(self.name, table, max_len, reader.path, reader.bad.advice)
+        if about.core > 1:
+            tables.notes[f"interactions outside the {about.core}-core, dropped"] = before - len(table)
+        tables.notes.update(reader.bad.notes())
+        return tables
+
+
+def _events(reader: TableReader, behaviors: Behaviors, clock: Clock) -> Events:
+    outputs = [key_output(behaviors.user, USER, "behaviors.user"),
+               time_output(behaviors.time, clock, TIME, "behaviors.time"),
+               *(_event_field(f, reader) for f in behaviors.fields)]
+    return lambda users: reader.tables(outputs)
+
+
+def _event_field(f: FieldSpec, reader: TableReader) -> Output:
+    return field_output(f, reader.clock(f.columns[0], f.place) if f.part else None)

@@ -1,0 +1,133 @@
+"""TableReader: the rows of a described table or its events, with the columns of side tables, checked and turned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ameir_pl.data.bad_rows import LINE, BadRows, Policy
+from ameir_pl.data.table_columns import Output, convert, key_output
+from ameir_pl.data.table_description import Join
+from ameir_pl.data.table_sources import Source
+from ameir_pl.data.table_times import Clock
+from ameir_pl.errors import AmeirError, did_you_mean
+
+_KEY = "@key"
+
+
+class TableReader:
+    """Reads one table with its side tables; a side table is held in memory.
+
+    Args:
+        source: the table.
+        joins: its side tables.
+        missing: words that stand for a missing value.
+        policy: what happens to rows that cannot be read.
+
+    Attributes:
+        bad: the rows that could not be read.
+        notes: rows whose key a side table lacks.
+        rows: how many rows were yielded.
+
+    Raises:
+        AmeirError: a file is missing or its header cannot be read.
+    """
+
+    def __init__(self, source: Source, joins: Sequence[Join], missing: Sequence[str], policy: Policy) -> None:
+        self.source, self.joins, self.missing = source, joins, missing
+        self.bad = BadRows(policy, source.advice)
+        self.rows = 0
+        self.path = source.paths()[0]
+        self._headers = [set(s.header(s.paths()[0])) for s in (source, *(j.source for j in joins))]
+        self._lacking: dict[str, int] = {}
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """Rows whose key a side table lacks, in words."""
+        return {what: count for what, count in self._lacking.items() if count}
+
+    def where(self, columns: Sequence[str], place: str) -> int:
+        """Return which table has the columns: 0 for the rows, then the side tables.
+
+        Raises:
+            AmeirError: none or several have them.
+        """
+        # A side table's key is the rows' column, which is taken from the rows.
+        has = [set(columns) <= names - ({self.joins[i - 1].key} if i else set())
+               for i, names in enumerate(self._headers)]
+        if sum(has) == 1:
+            return has.index(True)
+        files = [str(s.paths()[0]) for s in (self.source, *(j.source for j in self.joins))]
+        if has.count(True) > 1:
+            both = " and ".join(name for name, there in zip(files, has, strict=True) if there)
+            raise AmeirError(f"{self.source.description}: {place}: the column '{columns[0]}' is in {both}. Rename one "
+                             "of them, or leave the side table out.")
+        known = set().union(*self._headers)
+        lacking = next((c for c in columns if c not in known), columns[0])
+        raise AmeirError(f"{self.source.description}: {place}: there is no column '{lacking}' in "
+                         f"{', '.join(files)}.{did_you_mean(lacking, known)}")
+
+    def clock(self, column: str, place: str) -> Clock:
+        """Return how a time column is written, told by the first chunk that has a value."""
+        number = self.where((column,), place)
+        source = self.source if number == 0 else self.joins[number - 1].source
+        for _, table in source.tables([column], BadRows("skip", source.advice)):
+            values = table[column]
+            words = ["", *self.missing]
+            values = values.filter(~values.is_in(words)) if values.dtype == pl.String else values
+            if values.drop_nulls().len():
+                return Clock.of(values)
+        raise AmeirError(f"{source.paths()[0]}, column '{column}': no row has a time. {source.advice}")
+
+    def tables(self, outputs: Sequence[Output]) -> Iterator[pl.DataFrame]:
+        """Yield chunks of the outputs.
+
+        Raises:
+            AmeirError: a column is missing, or a row cannot be read.
+        """
+        by_table: dict[int, list[Output]] = {}
+        for output in outputs:
+            by_table.setdefault(self.where(output.columns, output.place), []).append(output)
+        sides = []
+        for number, join in enumerate(self.joins, 1):
+            key = f"{_KEY}/{number}"
+            by_table.setdefault(0, []).append(key_output(join.on, key, f"{join.place}on", gaps=True))
+            if self.where((join.on,), f"{join.place}on") != 0:
+                raise AmeirError(f"{self.source.description}: {join.place}on: '{join.on}' is no column of the rows.")
+            sides.append((key, join, self._side(join, key, by_table.get(number, []))))
+        own = by_table.get(0, [])
+        needed = list(dict.fromkeys(c for o in own for c in o.columns))
+        for path, raw in self.source.tables(needed, self.bad):
+            table = convert(raw, own, self.missing, self.bad, path)
+            for key, join, side in sides:
+                table = table.join(side, on=key, how="left", maintain_order="left")
+                what = f"rows of {self.path.name} without a row in {join.source.paths()[0].name}"
+                self._lacking[what] = self._lacking.get(what, 0) + int(table[f"{key}/found"].is_null().sum())
+            self.rows += len(table)
+            yield table.select(name for o in outputs for name in o.names)
+
+    def _side(self, join: Join, key: str, outputs: Sequence[Output]) -> pl.DataFrame:
+        """A side table: key, whether it has a row, and the outputs."""
+        if join.key not in join.source.header(join.source.paths()[0]):
+            raise AmeirError(f"{join.source.description}: {join.place}key: there is no column '{join.key}' in "
+                             f"{join.source.paths()[0]}."
+                             f"{did_you_mean(join.key, join.source.header(join.source.paths()[0]))}")
+        outputs = [*outputs, key_output(join.key, key, f"{join.place}key")]
+        needed = list(dict.fromkeys(c for o in outputs for c in o.columns))
+        parts: list[tuple[Path, pl.DataFrame]] = [
+            (path, convert(raw, outputs, self.missing, self.bad, path))
+            for path, raw in join.source.tables(needed, self.bad)]
+        table = pl.concat([part for _, part in parts])
+        twice = table[key].is_first_distinct()
+        if not twice.all():
+            i = int((~twice).arg_true()[0])
+            ends = np.cumsum([len(part) for _, part in parts])
+            path = parts[int(np.searchsorted(ends, i, side="right"))][0]
+            earlier = table.filter(pl.col(key) == table[key][i])[LINE][0]
+            raise AmeirError(f"{path}, {self.bad.unit} {table[LINE][i]}, column '{join.key}': '{table[key][i]}' has an "
+                             f"earlier row too ({self.bad.unit} {earlier}); a side table has one row a key. "
+                             f"{join.source.advice}")
+        return table.drop(LINE).with_columns(pl.lit(True).alias(f"{key}/found"))

@@ -1,0 +1,115 @@
+"""Times of a described table as whole numbers: of any unit as they are, of dates and times in microseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from ameir_pl.data.bad_rows import BadRows
+from ameir_pl.errors import AmeirError
+
+Form = Literal["whole", "fraction", "date"]
+WORDS: dict[Form, str] = {"whole": "a whole number", "fraction": "a number",
+                          "date": "a date or time such as 2024-01-31 23:59:59"}
+MICRO = 1_000_000
+UNITS = ((10**17, 10**9), (10**14, 10**6), (10**11, 10**3))
+"""(least number, its units a second): what a number of some size counts since 1970, nanoseconds to milliseconds."""
+_TIME = "@time value"
+_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d", "%Y-%m-%d %H:%M")
+_ZONED = "%Y-%m-%d %H:%M:%S%.f%#z"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How the times of a column are written.
+
+    Args:
+        form: ``whole`` numbers, numbers with a ``fraction``, or ``date`` (dates and times as text or as Parquet has
+            them; UTC where no zone is said).
+        second: units of a second.
+    """
+
+    form: Form
+    second: int = 1
+
+    @classmethod
+    def of(cls, values: pl.Series) -> Clock:
+        """Return the clock of a column, told by its first values."""
+        if values.dtype.is_temporal():
+            return cls("date", MICRO)
+        text = values.dtype == pl.String
+        present = values.drop_nulls()
+        numbers = (present.str.strip_chars() if text else present).cast(pl.Float64, strict=False)
+        numbers = numbers.filter(numbers.is_finite())  # of what is no number, nothing is left
+        if len(numbers) == 0 and len(present):
+            return cls("date", MICRO)
+        if (numbers != numbers.round()).any():
+            return cls("fraction", MICRO)
+        largest = float(numbers.abs().max() or 0)  # type: ignore[arg-type]
+        return cls("whole", next((units for least, units in UNITS if largest >= least), 1))
+
+    def joint(self, other: Clock, here: str, there: str) -> Clock:
+        """Return the clock that reads both columns; ``here`` and ``there`` name them.
+
+        Raises:
+            AmeirError: one has dates and the other numbers, or their numbers are of another size.
+        """
+        if (self.form == "date") != (other.form == "date"):
+            raise AmeirError(f"{here} is {WORDS[self.form]} and {there} is {WORDS[other.form]}: they cannot be "
+                             "compared. Write both the same way.")
+        if self.form == other.form == "whole" and self.second != other.second:
+            raise AmeirError(f"{here} and {there} seem to be in different units (one of them counts {self.second} a "
+                             f"second, the other {other.second}). Write both in the same unit.")
+        return self if self.form == "fraction" else other
+
+    def read(self, table: pl.DataFrame, column: str, bad: BadRows, path: Path, name: str) -> pl.DataFrame:
+        """Return the table with ``name``, Int64, of a column's times; raises as ``BadRows.drop``."""
+        raw = table[column]
+        if self.form == "date":
+            values = _dates(raw)
+        else:
+            stripped = raw.str.strip_chars() if raw.dtype == pl.String else raw
+            exact = stripped.cast(pl.Int64, strict=False)
+            if raw.dtype.is_float() or (exact.is_null() & raw.is_not_null()).any():
+                floats = stripped.cast(pl.Float64, strict=False)
+                floats = floats.set(~floats.is_finite().fill_null(False), None)
+                if self.form == "fraction":
+                    exact = (floats * MICRO).round().cast(pl.Int64, strict=False)
+                else:
+                    whole = floats.set((floats != floats.round()).fill_null(True), None).cast(pl.Int64, strict=False)
+                    exact = whole if raw.dtype.is_float() else exact.zip_with(exact.is_not_null(), whole)
+            elif self.form == "fraction":
+                exact = (exact.cast(pl.Float64) * MICRO).cast(pl.Int64, strict=False)
+            values = exact
+        table = table.with_columns(values.alias(_TIME))
+        return bad.drop(table, values.is_null(), path, column, WORDS[self.form]).rename({_TIME: name})
+
+    def part(self, times: pl.Series, part: str) -> pl.Series:
+        """Return the ``hour`` (0 to 23) or the ``weekday`` (0 is Monday) of what :meth:`read` gave, in UTC."""
+        seconds = times // (MICRO if self.form == "fraction" else self.second)
+        # 1970-01-01 was a Thursday.
+        return (seconds // 3600 % 24) if part == "hour" else ((seconds // 86400 + 3) % 7)
+
+
+def _dates(raw: pl.Series) -> pl.Series:
+    """Microseconds since 1970, UTC; null for what is no date."""
+    nothing = pl.Series([None] * len(raw), dtype=pl.Int64)
+    if raw.dtype == pl.Date:
+        return raw.cast(pl.Datetime("us")).cast(pl.Int64)
+    if isinstance(raw.dtype, pl.Datetime):
+        return raw.cast(pl.Datetime("us", raw.dtype.time_zone)).cast(pl.Int64)
+    if raw.dtype != pl.String:
+        return nothing
+    text = raw.str.strip_chars().str.replace("T", " ", literal=True).str.replace_all("/", "-", literal=True)
+    found = nothing
+    for form in (*_FORMATS, _ZONED):
+        left = found.is_null() & raw.is_not_null()
+        if not left.any():
+            break
+        part = text.set(~left, None) if form == _ZONED else text
+        times = part.str.to_datetime(form, strict=False, time_unit="us").cast(pl.Int64)
+        found = found.zip_with(found.is_not_null(), times)
+    return found
