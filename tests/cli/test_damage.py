@@ -118,6 +118,6 @@ def test_a_truncated_raw_file(copied: Tiny, tmp_path: Path) -> None:
     with pytest.raises(AmeirError, match=r"ml-100k.inter, line 1501.*dataset.source"):
         search.main(copied(f"dataset.source={raw}", "run=new"))
     ratings.unlink()
-    with pytest.raises(AmeirError, match=r"not in .*ml-100k.inter"):
+    with pytest.raises(AmeirError, match=r"ml-100k.inter.*are missing"):
         search.main(copied(f"dataset.source={raw}", "run=new"))
     assert not copied.folder("new").exists()
