@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
@@ -146,6 +146,9 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     started = time.monotonic()
     encoded = dataset.prepare()
     prepare_seconds = time.monotonic() - started
+    check_run_data(path, encoded.fingerprint, overwrite=config.overwrite and begins)
+    with open_dict(composed):
+        composed.data_fingerprint = encoded.fingerprint
     schema, train = encoded.schema, config.dataset.train
     loss = train.loss or ("sampled_bce" if schema.task == "retrieval" else "logloss")
     objective = make_objective(schema, loss)
@@ -226,6 +229,17 @@ def check_run_folder(path: Path, config: Config, composed: DictConfig, *, begins
     what = "replace its results with overwrite=true" if begins else "begin it anew with its first command"
     raise AmeirError(f"{path} has results of other settings: {shown} (there -> asked for). Choose another run=…, "
                      f"repeat its settings, or {what}.")
+
+
+def check_run_data(path: Path, fingerprint: str, *, overwrite: bool) -> None:
+    """Raise ``AmeirError`` when the folder's results were made from other data and may not be overwritten."""
+    if not any((path / name).exists() for name in RESULTS) or not (path / "config.yaml").exists() or overwrite:
+        return
+    saved = OmegaConf.select(OmegaConf.load(path / "config.yaml"), "data_fingerprint")  # type: ignore[arg-type]
+    if saved != fingerprint:
+        raise AmeirError(f"{path} has results of other data (fingerprint {saved}, now {fingerprint}): the raw files or "
+                         "the way they are encoded changed. Choose another run=…, or begin it anew with its first "
+                         "command and overwrite=true.")
 
 
 def settings_fingerprint(composed: DictConfig) -> str:

@@ -86,6 +86,7 @@ class Alimama(Dataset):
     name = "alimama"
     offered = "https://tianchi.aliyun.com/dataset/dataDetail?dataId=56 (with an account)"
     terms = "Tianchi's terms of data set 56: research, not commercial."
+    chooses_rows = ("user_share", "split_seed", "profiled_only")
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int = 50,
                  on_bad_row: Policy = "fail", user_share: float = 0.25, split_seed: int = 1, min_count: int = 1,

@@ -29,7 +29,7 @@ _EXPECTED = "an hour as YYMMDDHH (14102100) or YYYY-MM-DD HH:MM:SS"
 
 @DATASETS.register("avazu")
 class Avazu(Dataset):
-    """Avazu's eleven days of clicks (Kaggle, 2014).
+    """Avazu's ten days of clicks (Kaggle, 2014).
 
     Reads ``train.csv`` as published, plain or gzipped, columns in any order; ``hour`` as YYMMDDHH or as a date with an
     hour (``2014-10-21 00:00:00``). A file whose first line is a row is taken to have the publisher's order. Every
@@ -51,6 +51,7 @@ class Avazu(Dataset):
     name = "avazu"
     offered = "https://www.kaggle.com/c/avazu-ctr-prediction (train.gz, with an account)"
     terms = "the rules of the Kaggle competition; no open licence."
+    chooses_rows = ("split_seed",)
     paper_rows = {"train and validation": 32_343_173, "test": 8_085_794}
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int = 0,

@@ -69,7 +69,7 @@ class BadRows:
         for i in rows.head(SHOWN):
             value = table[column][int(i)]
             found = "nothing" if value is None else f"'{str(value)[:_LONGEST]}'"
-            again = f" This {self.unit} repeats the header." if value == column else ""
+            again = f" This {self.unit} repeats the header." if isinstance(value, str) and value == column else ""
             self.add(f"{path}, {self.unit} {table[LINE][int(i)]}, column '{column}': found {found} where {expected} "
                      f"was expected.{again}")
         self.skipped += max(len(rows) - SHOWN, 0)
@@ -118,6 +118,16 @@ class BadRows:
             table = self.number(table, column, path, low, high, whole, gaps)
         return table
 
+    def hexadecimals(self, table: pl.DataFrame, columns: Sequence[str], path: Path) -> pl.DataFrame:
+        """Return the table with columns of eight hexadecimal digits, capitals or not, turned into UInt32; an empty value
+        is null."""
+        numbers = table.select(pl.col(columns).str.to_integer(base=16, dtype=pl.UInt32, strict=False))
+        for column in _wrong(table, numbers, columns):
+            table = self.drop(table, table[column].is_not_null() & ~table[column].str.contains("^[0-9a-fA-F]{8}$"),
+                              path, column, "eight hexadecimal digits or nothing")
+            numbers = table.select(pl.col(columns).str.to_integer(base=16, dtype=pl.UInt32, strict=False))
+        return table.with_columns(numbers)
+
     def label(self, table: pl.DataFrame, column: str, path: Path) -> pl.DataFrame:
         """Return the table with a column of 0 and 1 turned into UInt8; raises as :meth:`number`."""
         raw = table[column]
@@ -133,3 +143,12 @@ class BadRows:
 
 
 _NUMBER = "@number"
+
+
+def _wrong(table: pl.DataFrame, numbers: pl.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Return the columns where a number is missing, or was not written with eight digits."""
+    lengths = table.select(pl.col(columns).str.len_bytes().min().fill_null(8) == 8).row(0)
+    longest = table.select(pl.col(columns).str.len_bytes().max().fill_null(8) == 8).row(0)
+    signed = table.select(pl.col(columns).str.starts_with("+").any()).row(0)
+    return [c for c, low, high, sign in zip(columns, lengths, longest, signed, strict=True)
+            if sign or not (low and high) or numbers[c].null_count() != table[c].null_count()]

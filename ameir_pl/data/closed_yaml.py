@@ -54,17 +54,21 @@ def read_section(path: Path, keys: Sequence[str]) -> Section:
                          "table itself.") from error
     except OSError as error:
         raise AmeirError(f"{path}: cannot be read ({error.strerror or error}). Name a YAML file.") from error
-    loader = _Loader(text)
     try:
-        values = loader.get_single_data()
+        loader = _Loader(text)
+        try:
+            values = loader.get_single_data()
+        finally:
+            loader.dispose()
+    except yaml.reader.ReaderError as error:
+        raise AmeirError(f"{path}, line {text.count(chr(10), 0, error.position) + 1}: not YAML: the character "
+                         f"{error.character:#06x} is not allowed. Delete it.") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
         tab = " YAML indents with blanks; there is a tab." if mark is not None and "\t" in (
             text.splitlines() or [""])[min(mark.line, len(text.splitlines()) - 1)] else ""
         raise AmeirError(f"{path}{where}: not YAML: {getattr(error, 'problem', None) or error}.{tab}") from error
-    finally:
-        loader.dispose()
     return Section(values, path, "", keys)
 
 

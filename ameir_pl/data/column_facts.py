@@ -12,6 +12,7 @@ import polars as pl
 from ameir_pl.data.bad_rows import LINE, BadRows
 from ameir_pl.data.table_sources import Source
 from ameir_pl.data.table_times import Clock
+from ameir_pl.data.table_types import plain, unfit
 from ameir_pl.errors import AmeirError
 
 SAMPLE = 100_000
@@ -23,7 +24,7 @@ MISSING = ("\\N", "NULL", "null", "NaN", "nan", "<NA>", "#N/A")
 SPLITTERS = ("|", ";", ",", "^", " ")
 PROSE = 50
 """Text of more characters on average is prose, unless it is a list of numbers."""
-Kind = Literal["int", "float", "text", "date", "list", "nested", "empty"]
+Kind = Literal["int", "float", "text", "date", "list", "nested", "bytes", "empty"]
 _ID = re.compile(r"^(.{3,})ids?$")
 
 
@@ -121,6 +122,9 @@ def _confirmed(facts: Facts, values: pl.Series, missing: list[str]) -> Facts:
     """The facts of a column of numbers in the light of later rows: another that is no number makes it text."""
     if facts.kind not in ("int", "float"):
         return facts
+    values = plain(values)
+    if values.dtype != pl.String:
+        return replace(facts, kind="bytes", binary=False)
     kind = _number_kind(values.set(values.is_in(["", *missing]).fill_null(False), None).drop_nulls())
     if kind == facts.kind or kind == "empty" or (facts.kind == "float" and kind == "int"):
         return facts
@@ -132,8 +136,7 @@ def _tidy(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     found: set[str] = set()
     columns = []
     for column in table:
-        if column.dtype in (pl.Categorical, pl.Enum, pl.Binary):
-            column = column.cast(pl.String)
+        column = plain(column)
         if column.dtype == pl.String:
             words = column.filter(column.is_in(list(MISSING)).fill_null(False)).unique().to_list()
             found |= set(words)
@@ -153,15 +156,14 @@ def column_facts(values: pl.Series, typed: str = "") -> Facts:
     present = values.drop_nulls()
     if present.is_empty():
         return Facts(name, "empty", rows, 0, missing, typed=typed, words=words)
-    example = str(present[0])
-    if isinstance(values.dtype, pl.List | pl.Array):
-        listed = present.to_frame().select(pl.col(name).cast(pl.List(_inner(values.dtype)))).to_series()
-        shown = " ".join(map(str, listed[0].head(5).to_list()))
-        kind: Kind = "nested" if _inner(values.dtype).is_nested() else "list"
-        distinct = listed.explode().n_unique() if kind == "list" else 0
+    example = "" if present.dtype.is_nested() else str(present[0])
+    if wrong := unfit(values.dtype, lists=True):
+        return Facts(name, "bytes" if "bytes" in wrong else "nested", rows, 0, missing, typed=typed, words=words)
+    kind: Kind
+    if isinstance(values.dtype, pl.List):
+        shown = " ".join(map(str, present[0].head(5).to_list()))
+        kind, distinct = "list", present.explode().n_unique()
         return Facts(name, kind, rows, distinct, missing, shown, typed=typed, words=words)
-    if values.dtype.is_nested() or values.dtype == pl.Object:
-        return Facts(name, "nested", rows, 0, missing, typed=typed, words=words)
     distinct = present.n_unique()
     if values.dtype == pl.String:
         kind = _number_kind(present)
@@ -190,10 +192,6 @@ def column_facts(values: pl.Series, typed: str = "") -> Facts:
     binary = missing == 0 and flags in ({"0", "1"}, {"true", "false"})
     return Facts(name, kind, rows, distinct, missing, example, low, high, binary, splitter, typed, words, length,
                  variety)
-
-
-def _inner(kind: pl.DataType) -> pl.DataType:
-    return kind.inner  # type: ignore[attr-defined,no-any-return]
 
 
 def name_words(name: str) -> frozenset[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ameir_pl.data.column_facts import PROSE, Facts
+from ameir_pl.data.table_fields import reserved
 from ameir_pl.errors import AmeirError, did_you_mean
 
 USER = ("user", "uid", "member", "customer", "visitor", "viewer", "account", "client", "reviewer", "buyer")
@@ -76,7 +77,11 @@ def label_threshold(facts: dict[str, Facts], label: str | None, where: str) -> f
     candidates = (f"Columns of 0 and 1: {', '.join(binary)}." if binary else "No column holds only 0 and 1.") + (
         f" Columns of few numbers, which can be one from a threshold on: {', '.join(graded)}." if graded else "")
     if label is None:
-        raise AmeirError(f"{where}: name the column with the label: label=COLUMN. {candidates}")
+        next_item = user_column(facts.values()) and time_column(facts.values()) and any(
+            f.words & ITEM and f.kind in ("int", "text") for f in facts.values())
+        without = " Without a label, users, items and times make a table for next-item models: write `task: " \
+                  "retrieval` as docs/your-own-data.md shows." if next_item else ""
+        raise AmeirError(f"{where}: name the column with the label: label=COLUMN. {candidates}{without}")
     if label not in facts:
         raise AmeirError(f"{where}: there is no column '{label}'.{did_you_mean(label, facts)} {candidates}")
     f = facts[label]
@@ -109,8 +114,11 @@ def guess(f: Facts, user: frozenset[str]) -> Guess:
     group = group_of(f, user)
     entry: dict[str, Any] = {"name": f.name, "type": "categorical", "dtype": "int" if f.kind == "int" else "str",
                              "group": group}
-    if f.kind in ("empty", "nested") or f.distinct == 1 and not f.missing:
-        why = {"empty": "no value", "nested": "nested values"}.get(f.kind, "the same value in every row")
+    if reserved(f.name):
+        return Guess(entry, "no field may have its name; give it another, with `from`", False)
+    if f.kind in ("empty", "nested", "bytes") or f.distinct == 1 and not f.missing:
+        why = {"empty": "no value", "nested": "nested values",
+               "bytes": "bytes that are not UTF-8 text"}.get(f.kind, "the same value in every row")
         return Guess(entry, why, False)
     if f.typed == "float_seq":
         return Guess(entry, "a list of numbers (float_seq)", False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import time
 from abc import ABC, abstractmethod
@@ -39,6 +40,7 @@ class Dataset(ABC):
         offered: where the publisher offers the files.
         terms: the publisher's terms, in a sentence.
         opens: the class that opens the encoded folder.
+        chooses_rows: options that choose the test rows; what a generator says of those is true with their defaults.
         paper_rows: rows of the full dataset by split, as the paper's tables have them; empty where they have none.
 
     Args:
@@ -57,6 +59,7 @@ class Dataset(ABC):
     offered: ClassVar[str] = ""
     terms: ClassVar[str] = ""
     opens: ClassVar[type[Encoded]] = Encoded
+    chooses_rows: ClassVar[tuple[str, ...]] = ()
     paper_rows: ClassVar[dict[str, int]] = {}
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None,
@@ -146,6 +149,9 @@ class Dataset(ABC):
         names = ", ".join(sorted(str(path) for path in files.values()))
         console().print(f"{self.name}: encoding {names}", markup=False, emoji=False)
         planted = planted_truth(list(files.values()))
+        defaults = inspect.signature(type(self)).parameters
+        if planted and any(getattr(self, name) != defaults[name].default for name in self.chooses_rows):
+            del planted["bayes"]  # it is of other test rows
         store(folder, lambda unfinished: self.encode(files, unfinished),
               {"fingerprint": fingerprint, **about, **({"planted": planted} if planted else {})})
         encoded = self.opens(folder)

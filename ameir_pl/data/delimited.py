@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from ameir_pl.data.bad_rows import LINE, BadRows
-from ameir_pl.data.text import BLOCK, blocks, count, open_bytes, text_line
+from ameir_pl.data.text import BLOCK, blocks, count, csv_lines, open_bytes, text_line
 from ameir_pl.errors import AmeirError, did_you_mean
 
 _NEAR_END = 200
@@ -31,7 +31,11 @@ def header(path: Path, separator: str, advice: str) -> list[str]:
         raise text_line(path, first, 1, advice) from error
     if not text.strip():
         raise AmeirError(f"{path}: the file is empty or begins with an empty line. {advice}")
-    return next(csv.reader([text], delimiter=separator))
+    try:
+        return next(csv.reader([text], delimiter=separator))
+    except csv.Error as error:
+        ends = " Do its lines end in a carriage return alone? tr '\\r' '\\n' < OLD > NEW." if "\r" in text else ""
+        raise AmeirError(f"{path}, line 1: the header cannot be read ({error}).{ends} {advice}") from error
 
 
 def need_header(found: Sequence[str], wanted: Sequence[str], path: Path, advice: str) -> None:
@@ -50,7 +54,7 @@ def need_header(found: Sequence[str], wanted: Sequence[str], path: Path, advice:
 
 
 def chunks(path: Path, separator: str, bad: BadRows, columns: Sequence[str] | None = None,
-           quotes: bool = False, size: int = BLOCK) -> Iterator[pl.DataFrame]:
+           quotes: bool = False, size: int = BLOCK, dense: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
     """Yield a file as tables of strings, a block at a time; an empty value is null.
 
     Args:
@@ -60,6 +64,8 @@ def chunks(path: Path, separator: str, bad: BadRows, columns: Sequence[str] | No
         columns: names of a file without a header; None takes the first line for one (blanks around its words go).
         quotes: values may be in double quotes, as CSV has them. Without, a quote is a character like others.
         size: bytes of a block.
+        dense: columns that come as Float64 from every block in which all their values are numbers; a parser that
+            knows it is quicker.
 
     Returns:
         Tables with the column ``line`` (UInt32, the number in the file) and the named ones.
@@ -71,11 +77,11 @@ def chunks(path: Path, separator: str, bad: BadRows, columns: Sequence[str] | No
     named = columns is None
     names = [word.strip() for word in header(path, separator, bad.advice)] if columns is None else list(columns)
     rows, skipped = 0, bad.skipped
-    for first, block in blocks(path, bad.advice, quotes, size):
+    for first, block in blocks(path, bad.advice, separator if quotes else "", size):
         if first == 1 and named:
             end = block.index(b"\n") + 1
             first, block = 2, block[end:]
-        table = _parse(block, first, path, separator, bad, names, quotes) if block else None
+        table = _parse(block, first, path, separator, bad, names, quotes, dense) if block else None
         if table is not None and len(table):
             rows += len(table)
             yield table
@@ -84,61 +90,83 @@ def chunks(path: Path, separator: str, bad: BadRows, columns: Sequence[str] | No
 
 
 def _parse(block: bytes, first: int, path: Path, separator: str, bad: BadRows, names: Sequence[str],
-           quotes: bool) -> pl.DataFrame:
-    quoted = quotes and b'"' in block
+           quotes: bool, dense: Sequence[str] = ()) -> pl.DataFrame:
+    if quotes and b'"' in block:
+        return _quoted(_text(block, first, path, bad), first, path, separator, bad, names)
     lines: pl.Series | None = None
-    # Where nothing is quoted the counts of two characters tell whether every line has its columns: the parser fills
-    # short lines with nulls and raises at long ones, so the two kinds cannot make up for each other unseen.
-    fits = not quoted and count(block, separator.encode()) == count(block, b"\n") * (len(names) - 1)
-    for attempt in ("as it is", "whole lines only"):
-        if not fits:
-            block, lines = _whole_lines(block, first, path, separator, bad, names, quoted)
+    # The counts of two characters tell whether every line has its columns: the parser fills short lines with nulls
+    # and raises at long ones, so the two kinds cannot make up for each other unseen.
+    if count(block, separator.encode()) != count(block, b"\n") * (len(names) - 1):
+        block, lines = _whole_lines(block, first, path, separator, bad, names)
+    kinds: dict[str, Any] = dict.fromkeys(names, pl.String)
+    attempts = [kinds | dict.fromkeys(dense, pl.Float64)] if dense else []
+    for schema in (*attempts, kinds, None):
+        if schema is None:  # a long line and a short one: the counts agree, the lines do not
+            if lines is not None:
+                raise AmeirError(f"{path}: the block that begins at line {first} cannot be read. {bad.advice}")
+            block, lines = _whole_lines(block, first, path, separator, bad, names)
+            schema = kinds
         try:
-            table = pl.read_csv(block, has_header=False, separator=separator, quote_char='"' if quoted else None,
-                                schema=dict.fromkeys(names, pl.String)) if block else pl.DataFrame(
-                                    schema=dict.fromkeys(names, pl.String))
+            table = pl.read_csv(block, has_header=False, separator=separator, quote_char=None, schema=schema) if block \
+                else pl.DataFrame(schema=schema)
+            if table.select(pl.all_horizontal(pl.col(pl.Float64).is_finite().all())).item() is False:
+                continue  # as text it can be shown as it is written
             break
         except PolarsError as error:
             if "utf-8" in str(error).lower():
                 raise text_line(path, block, first, bad.advice) from error
-            if not fits or attempt == "whole lines only":
-                raise AmeirError(f"{path}: the block that begins at line {first} cannot be read ({error}). "
-                                 f"{bad.advice}") from error
-            fits = False  # a long line and a short one
-    if quoted:
-        table = table.with_columns(pl.all().replace("", None))
+    else:
+        raise AmeirError(f"{path}: the block that begins at line {first} cannot be read. {bad.advice}")
     if lines is None:
         lines = pl.int_range(first, first + len(table), dtype=pl.UInt32, eager=True)
     return table.insert_column(0, lines.alias(LINE))
 
 
-def _whole_lines(block: bytes, first: int, path: Path, separator: str, bad: BadRows, names: Sequence[str],
-                 quoted: bool) -> tuple[bytes, pl.Series]:
+def _whole_lines(block: bytes, first: int, path: Path, separator: str, bad: BadRows, names: Sequence[str]
+                 ) -> tuple[bytes, pl.Series]:
     """Return the lines that have as many columns as there are names, and their numbers. Blank lines go."""
+    good, numbers = [], []
+    for line, text in enumerate(_text(block, first, path, bad).split("\n")[:-1], first):
+        width = text.count(separator) + 1
+        if width == len(names):
+            good.append(text)
+            numbers.append(line)
+        elif text.strip():
+            bad.add(_width(path, line, width, names))
+    return "".join(f"{text}\n" for text in good).encode(), pl.Series(numbers, dtype=pl.UInt32)
+
+
+def _quoted(text: str, first: int, path: Path, separator: str, bad: BadRows, names: Sequence[str]) -> pl.DataFrame:
+    """Return the rows of a block with quotations, as Python's csv module reads them."""
+    reader = csv.reader(csv_lines(text), delimiter=separator, strict=True)
+    rows, numbers = [], []
+    while True:
+        line = first + reader.line_num
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            bad.add(f"{path}, line {line}: the quotation marks of this line do not fit ({error}). A quotation mark "
+                    "inside a quoted value is written twice.")
+            continue
+        if row is None:
+            break
+        if len(row) == len(names):
+            rows.append(row)
+            numbers.append(line)
+        elif row and (len(row) > 1 or row[0].strip()):
+            bad.add(_width(path, line, len(row), names))
+    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+    table = pl.DataFrame([pl.Series(name, column, pl.String) for name, column in zip(names, columns, strict=True)])
+    return table.with_columns(pl.all().replace("", None)).insert_column(0, pl.Series(LINE, numbers, pl.UInt32))
+
+
+def _text(block: bytes, first: int, path: Path, bad: BadRows) -> str:
     try:
-        text = block.decode("utf-8")
+        return block.decode("utf-8")
     except UnicodeDecodeError as error:
         raise text_line(path, block, first, bad.advice) from error
-    good, numbers, line = [], [], first
-    reader = _records(text, separator) if quoted else ((t, t.count(separator) + 1, 1) for t in text.split("\n")[:-1])
-    for record, width, height in reader:
-        if width == len(names):
-            good.append(record)
-            numbers.append(line)
-        elif record.strip():
-            bad.add(f"{path}, line {line}: {width} columns where {len(names)} were expected "
-                    f"({', '.join(names)[:_NEAR_END]}). Is the file cut off, or another one?")
-        line += height
-    whole = "".join(f"{record}\n" for record in good)
-    return whole.encode(), pl.Series(numbers, dtype=pl.UInt32)
 
 
-def _records(text: str, separator: str) -> Iterator[tuple[str, int, int]]:
-    """Yield (record, its columns, its lines) of text with quotations."""
-    lines = text.split("\n")[:-1]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    at = 0
-    for row in reader:
-        height = reader.line_num - at
-        yield "\n".join(lines[at:at + height]), len(row), height
-        at += height
+def _width(path: Path, line: int, width: int, names: Sequence[str]) -> str:
+    return (f"{path}, line {line}: {width} columns where {len(names)} were expected ({', '.join(names)[:_NEAR_END]}). "
+            "Is the file cut off, or another one?")

@@ -11,7 +11,7 @@ import yaml
 from ameir_pl.data.bad_rows import LINE, BadRows
 from ameir_pl.data.column_facts import Facts, Sample
 from ameir_pl.data.column_rules import Guess, meant
-from ameir_pl.data.table_times import Clock
+from ameir_pl.data.table_times import SINCE_1970, Clock
 
 MAX_LEN = 50
 """Behaviors of a history, where nobody said how many."""
@@ -78,7 +78,7 @@ class DescriptionWriter:
     def time_parts(self, sample: Sample, time: str, names: set[str]) -> None:
         """Add the hour and the weekday of the time, where it tells them and they vary."""
         clock = self._clock(time)
-        if clock.form != "date" and sample.facts[time].low < 10**8:
+        if not clock.since_1970 or (clock.form != "date" and sample.facts[time].low < SINCE_1970):
             return
         table = pl.DataFrame({LINE: range(len(sample.table)), "time": sample.table[time]})
         times = clock.read(table, "time", BadRows("skip", ""), self.path, "made")["made"]
@@ -149,8 +149,7 @@ def _padded(lists: list[pl.Series]) -> bool:
 def _unit(clock: Clock) -> str:
     if clock.form == "date":
         return "dates and times, UTC where they say no zone"
-    units = {1: "seconds, or any unit", 10**3: "milliseconds", 10**6: "microseconds", 10**9: "nanoseconds"}
-    return f"numbers, taken for {units[clock.second]}"
+    return f"numbers, taken for {clock.unit}" if clock.since_1970 or clock.digits else "numbers of any unit"
 
 
 def plain(value: Any) -> str:

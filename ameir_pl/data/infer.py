@@ -20,6 +20,7 @@ from ameir_pl.data.column_rules import (
     user_column,
 )
 from ameir_pl.data.description_writer import MAX_LEN, DescriptionWriter, plain
+from ameir_pl.data.table_fields import reserved
 from ameir_pl.data.table_sources import Source
 
 EVENT_WORDS = 10_000
@@ -146,7 +147,8 @@ def _events(writer: DescriptionWriter, rows: Sample, label: str, user: str, time
             lines.append(({"name": f"event_{f.name}", "from": f.name}, "not whole numbers here, so not shared"))
         elif f.name in used and (f.words & ITEM or not itself):
             lines.append((_shared(f.name, f.name, guesses[f.name].entry), "shared with the field"))
-        elif itself and f.name != label or f.distinct < 2 or f.kind in ("date", "nested", "empty", "list"):
+        elif itself and f.name != label or f.distinct < 2 or reserved(f.name) \
+                or f.kind in ("date", "nested", "bytes", "empty", "list"):
             continue
         elif f.distinct <= (FEW if f.kind == "float" else EVENT_WORDS) and not f.splitter:
             dtype = {"int": "int", "float": "float"}.get(f.kind, "str")

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from ameir_pl.data import vocabulary
+from ameir_pl.data.encoded_sequences import RANKED
 from ameir_pl.data.store import Tables
 from ameir_pl.errors import AmeirError
 from ameir_pl.schema import Field, Schema
@@ -47,6 +48,11 @@ def leave_one_out(dataset: str, table: pl.DataFrame, max_len: int, path: Path, a
     if kept == 0:
         raise AmeirError(f"{path}: of {users} users none is left with {LEAST_ITEMS} or more items. Is it the right "
                          f"file, and the right column? {advice}")
+    most = int(table.group_by("user").agg(pl.col("item").n_unique())["item"].max())  # type: ignore[arg-type]
+    if len(catalogue) - most < RANKED:
+        raise AmeirError(f"{path}: {RANKED} items that a user never touched are ranked beside each held-out item, but "
+                         f"there are {len(catalogue)} items in all, and one user has {most} of them. Take more data, "
+                         f"or keep more items. {advice}")
     lengths = table.group_by("user", maintain_order=True).len()["len"].to_numpy().astype(np.int64)
     stop = np.cumsum(lengths)
     begin = stop - lengths

@@ -133,7 +133,7 @@ def _unescaped(strings: pl.DataFrame) -> pl.DataFrame:
     rows = []
     for line, text in strings.iter_rows():
         with suppress(*_UNREADABLE):
-            rows.append((line, ast.literal_eval(text)))
+            rows.append((line, _whole(ast.literal_eval(text))))
     return pl.DataFrame(rows, schema=strings.schema, orient="row")
 
 
@@ -144,17 +144,25 @@ def _records(lines: pl.DataFrame, path: Path, keys: Keys, parse: Parse, bad: Bad
     for line, text in lines.iter_rows():
         try:
             record = parse(text)
-            rows.append((line, record[user], record[item], record[time]))
+            rows.append((line, _whole(record[user]), _whole(record[item]), _whole(record[time])))
         except KeyError as error:
             found = ", ".join(map(str, record))[:_NEAR]
             bad.add(f"{path}, line {line}: the record has no key {error}; it has {found}.")
         except _UNREADABLE as error:
             reason = error.args[0] if error.args else type(error).__name__
+            reason = "half a character: a surrogate alone" if isinstance(error, UnicodeEncodeError) else reason
             bad.add(f"{path}, line {line}: '{text[:_NEAR]}' is no record of a review ({str(reason)[:_NEAR]}).")
     columns = list(zip(*rows, strict=True)) or [()] * 4
     strings = ([value if type(value) is str else _text(value) for value in column] for column in columns[1:])
     return pl.DataFrame([pl.Series(LINE, columns[0], pl.UInt32),
                          *(pl.Series(name, column, pl.String) for name, column in zip(keys[:3], strings, strict=True))])
+
+
+def _whole(value: Any) -> Any:
+    """The value; raises ``UnicodeEncodeError`` for a string that is no text, as an escape such as ``\\ud800`` makes."""
+    if type(value) is str and not value.isascii():
+        value.encode()
+    return value
 
 
 def _text(value: Any) -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 SEGMENT = 2_000_000
-"""Rows that are read back at once."""
+"""Rows that are read back at once; a row of lists counts as many as its longest column has elements."""
 
 
 class Spill:
@@ -30,32 +30,52 @@ class Spill:
         folder.mkdir(parents=True)
         self.folder, self.segment, self.rows = folder, segment, 0
         self.schema: dict[str, pl.DataType] = {}
-        self._parts: list[tuple[Path, int]] = []
+        self._parts: list[tuple[Path, int, int]] = []  # file, rows, weight
 
     def add(self, table: pl.DataFrame) -> None:
         """Write a part; nothing is written for one without rows."""
         if table.is_empty():
             return
+        weight = max([len(table), *(int(table[name].list.len().sum() or 0) for name, kind in table.schema.items()
+                                    if isinstance(kind, pl.List))])
+        if weight > self.segment and len(table) > 1:
+            middle = len(table) // 2
+            self.add(table[:middle])
+            self.add(table[middle:])
+            return
         self.schema = self.schema or dict(table.schema)
-        path = self.folder / f"{len(self._parts):06d}.parquet"
+        # Numbers are written as they are in memory; text is compressed.
+        plain = all(kind.is_numeric() or kind == pl.Boolean for kind in table.dtypes)
+        path = self.folder / f"{len(self._parts):06d}.{'arrow' if plain else 'parquet'}"
         try:
-            table.write_parquet(path, compression="lz4", statistics=False)
+            if plain:
+                table.write_ipc(path)
+            else:
+                table.write_parquet(path, compression="lz4", statistics=False)
         except pl.exceptions.PolarsError as error:  # what Polars makes of a full disk
             raise OSError(errno.EIO, str(error)) from error
-        self._parts.append((path, len(table)))
+        self._parts.append((path, len(table), weight))
         self.rows += len(table)
 
     def read(self, columns: Sequence[str]) -> Iterator[tuple[slice, pl.DataFrame]]:
         """Yield (its rows, table) of consecutive segments of some columns, in the order they were added."""
-        start, paths, rows = 0, [], 0
-        for i, (path, height) in enumerate(self._parts):
-            paths.append(path)
-            rows += height
-            full = rows >= self.segment or i + 1 == len(self._parts)
-            if full or rows + self._parts[i + 1][1] > self.segment:
-                parts = [pl.read_parquet(p, columns=list(columns), memory_map=False) for p in paths]
-                yield slice(start, start + rows), pl.concat(parts, how="vertical_relaxed")
-                start, paths, rows = start + rows, [], 0
+        start = 0
+        for parts in self._segments():
+            rows = sum(height for _, height, _ in parts)
+            tables = [(pl.read_ipc if path.suffix == ".arrow" else pl.read_parquet)(path, columns=list(columns))
+                      for path, _, _ in parts]
+            yield slice(start, start + rows), pl.concat(tables, how="vertical_relaxed")
+            start += rows
+
+    def _segments(self) -> Iterator[list[tuple[Path, int, int]]]:
+        parts: list[tuple[Path, int, int]] = []
+        for part in self._parts:
+            if parts and sum(weight for _, _, weight in parts) + part[2] > self.segment:
+                yield parts
+                parts = []
+            parts.append(part)
+        if parts:
+            yield parts
 
 
 class ColumnFile:

@@ -67,7 +67,7 @@ def sha256(path: Path) -> str:
 
 def remembered_sha256(path: Path, memory: Path) -> str:
     """Return the SHA-256 of a source file; that of a large one is remembered in ``memory`` while its size and
-    time of change stay the same, so that a raw file of many gigabytes is read once."""
+    times of change stay the same, so that a raw file of many gigabytes is read once."""
     status = path.stat()
     if status.st_size <= SMALL_FILE:
         return sha256(path)
@@ -77,13 +77,13 @@ def remembered_sha256(path: Path, memory: Path) -> str:
     except (OSError, ValueError):
         known = {}
     key = str(path.resolve())
-    stamp = [status.st_size, status.st_mtime_ns]
+    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     entry = known.get(key)
-    if isinstance(entry, list) and len(entry) == 3 and entry[:2] == stamp:
-        return str(entry[2])
+    if isinstance(entry, list) and entry[:-1] == stamp:
+        return str(entry[-1])
     known[key] = [*stamp, sha256(path)]
     write_json(memory, known)
-    return str(known[key][2])
+    return str(known[key][-1])
 
 
 def store(folder: Path, make: Callable[[Path], Tables], about: dict[str, Any]) -> None:

@@ -97,6 +97,9 @@ class Table(Dataset):
         if about.task == "retrieval":
             return self._sequences(reader)
         behaviors = about.behaviors
+        for place, column in (("user", about.user), ("time", about.time)):
+            if column and (behaviors is None or behaviors.source is None):
+                reader.check(column, place)
         clock, outputs = self._outputs(reader)
         events, event_reader = None, None
         if behaviors is not None and behaviors.source is not None:

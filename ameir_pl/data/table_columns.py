@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -12,10 +13,13 @@ from ameir_pl.data.bad_rows import LINE, BadRows
 from ameir_pl.data.splits import TEST, TRAIN, VALID
 from ameir_pl.data.table_fields import FieldSpec
 from ameir_pl.data.table_times import Clock
+from ameir_pl.data.table_types import plain, unfit
 from ameir_pl.errors import AmeirError
 
 MADE = "@made/"
 """What the names of turned columns begin with, so that they differ from those of the file."""
+RESERVED = (MADE, "@key/", LINE, "@time value")
+"""What the names of a file's columns may not begin with."""
 _EXACT = 2**53
 _TYPES: dict[str, pl.DataType] = {"str": pl.String(), "int": pl.Int64(), "float": pl.Float64()}
 _EXPECTED = {"str": "text", "float": "a number",
@@ -34,12 +38,14 @@ class Output:
         columns: those it is made of, all of one table.
         place: where the description says so, for messages.
         turn: adds the columns :data:`MADE` + name to a table; may leave out rows.
+        lists: it is made of lists, else of single values.
     """
 
     names: tuple[str, ...]
     columns: tuple[str, ...]
     place: str
     turn: Turn
+    lists: bool = False
 
 
 def convert(table: pl.DataFrame, outputs: Sequence[Output], missing: Sequence[str], bad: BadRows, path: Path
@@ -51,17 +57,33 @@ def convert(table: pl.DataFrame, outputs: Sequence[Output], missing: Sequence[st
         outputs: the columns to make.
         missing: words that stand for a missing value, beside the empty one.
         bad, path: as for :meth:`BadRows.drop`.
+
+    Raises:
+        AmeirError: a column has a name or a type that cannot be read, or a value is bad.
     """
+    for name in table.columns:
+        if name != LINE and name.startswith(RESERVED):
+            raise AmeirError(f"{path}: a column may not be called '{name}': names that begin with "
+                             f"{', '.join(RESERVED)} are reserved. Rename it. {bad.advice}")
     table = table.with_columns(_tidy(table[name], missing) for name in table.columns if name != LINE)
     for output in outputs:
+        _check(table, output, path, bad)
         table = output.turn(table, bad, path)
     return table.select(LINE, *(pl.col(MADE + name).alias(name) for o in outputs for name in o.names))
 
 
+def _check(table: pl.DataFrame, output: Output, path: Path, bad: BadRows) -> None:
+    for column in output.columns:
+        if found := unfit(table[column].dtype, output.lists):
+            several = "; make it `type: multivalent`" if found == "lists" and "fields" in output.place else ""
+            expected = "lists of plain values" if output.lists else "a single value, text or a number, was"
+            raise AmeirError(f"{path}, column '{column}': holds {found} where {expected} expected ({output.place})"
+                             f"{several}. {bad.advice}")
+
+
 def _tidy(values: pl.Series, missing: Sequence[str]) -> pl.Series:
     """Text as text; the words for a missing value as null."""
-    if values.dtype in (pl.Categorical, pl.Enum, pl.Binary, pl.Null):
-        values = values.cast(pl.String)
+    values = plain(values)
     if values.dtype == pl.String:
         return values.set(values.is_in(["", *missing]).fill_null(False), None)
     if values.dtype.is_float() and any(word.lower() == "nan" for word in missing):
@@ -90,11 +112,16 @@ def field_output(f: FieldSpec, clock: Clock | None = None) -> Output:
     def part(table: pl.DataFrame, bad: BadRows, path: Path) -> pl.DataFrame:
         if clock is None or f.part is None:
             raise ValueError("a part of a time needs a clock")
+        if not clock.since_1970:
+            first: Any = table[f.columns[0]].drop_nulls().first()
+            raise AmeirError(f"{path}, column '{f.columns[0]}': '{first}' is no "
+                             f"time since 1970, so it has no {f.part} ({f.place}). Write dates and times as "
+                             f"2024-01-31 23:59:59, or leave the field out. {bad.advice}")
         table = clock.read(table, f.columns[0], bad, path, MADE + f.name)
         return table.with_columns(clock.part(table[MADE + f.name], f.part).alias(MADE + f.name))
 
     turn = part if f.part else several if f.kind == "multivalent" else scalar
-    return Output((f.name,), f.columns, f.place, turn)
+    return Output((f.name,), f.columns, f.place, turn, turn is several)
 
 
 def behavior_lists(fields: Sequence[FieldSpec], prefix: str) -> Output:
@@ -121,7 +148,7 @@ def behavior_lists(fields: Sequence[FieldSpec], prefix: str) -> Output:
         return table
 
     return Output(tuple(f.name for f in listed), tuple(c for f in fields for c in f.columns), fields[0].place,
-                  turn)
+                  turn, True)
 
 
 def _unpad(table: pl.DataFrame, padded: Sequence[FieldSpec], made: Sequence[str]) -> pl.DataFrame:
@@ -184,8 +211,6 @@ def _split(raw: pl.Series, f: FieldSpec, path: Path, bad: BadRows) -> pl.Series:
 
 def _scalar(value: pl.Expr, stored: pl.DataType, dtype: str) -> pl.Expr:
     """A value in the type it is compared in; null where it has none. Whole numbers never pass through a float."""
-    if stored.is_nested():
-        return pl.lit(None, _TYPES[dtype])
     text = stored == pl.String
     if dtype == "str":
         return value.cast(pl.String)
@@ -233,15 +258,15 @@ def label_output(column: str, threshold: float | None, name: str) -> Output:
 
 
 def key_output(column: str, name: str, place: str, gaps: bool = False) -> Output:
-    """Return the output of a column that is compared with one of another table: as text, 3.0 of a number as 3.
+    """Return the output of a column that is compared with one of another table: as text, 3.0 as 3.
+
+    Tables that had gaps write whole numbers as 3.0, and decimals have their zeros.
 
     ``gaps``: an empty value is null, else it is bad.
     """
     def turn(table: pl.DataFrame, bad: BadRows, path: Path) -> pl.DataFrame:
         raw = table[column]
-        values = raw.cast(pl.String, strict=False).str.strip_chars()
-        if raw.dtype.is_float():
-            values = values.str.replace(r"\.0$", "")
+        values = raw.cast(pl.String, strict=False).str.strip_chars().str.replace(r"^([+-]?\d+)\.0+$", "$1")
         wrong = values.is_null() & (raw.is_not_null() if gaps else True)
         return bad.drop(table.with_columns(values.alias(MADE + name)), wrong, path, column, "an id")
 

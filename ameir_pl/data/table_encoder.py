@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -26,6 +27,9 @@ LABEL, SPLIT = "@label", "@split"
 LISTED = "@behavior/"
 """What the name of a list column of behaviors begins with; the field's name follows."""
 BATCH = 262_144
+WORKERS = 2
+"""Columns that are encoded at a time: much of that is work for one core, and memory is that of so many columns."""
+T = TypeVar("T")
 Events = Callable[[pl.DataFrame], Iterable[pl.DataFrame]]
 
 
@@ -45,6 +49,7 @@ class Plan:
             is given.
         widest: the most ids of a multivalent field, by field.
         buckets: ranges of users that events are sorted in.
+        hexadecimal: values are UInt32 that stand for eight hexadecimal digits each.
     """
 
     dataset: str
@@ -57,6 +62,7 @@ class Plan:
     min_count: Mapping[str, int] = field(default_factory=dict)
     widest: Mapping[str, int] = field(default_factory=dict)
     buckets: int = 1
+    hexadecimal: bool = False
 
     @property
     def vocabularies(self) -> tuple[str, ...]:
@@ -183,31 +189,36 @@ class _Encoder:
 
     def _ids(self, fields: tuple[Field, ...], behaviors: tuple[Field, ...], train: np.ndarray,
              history: Histories | None) -> tuple[dict[str, int], dict[str, Scratch]]:
-        """Fit each vocabulary, write it, and write the ids of its columns; one vocabulary in memory at a time."""
+        """Fit each vocabulary, write it, and write the ids of its columns; few vocabularies are in memory at a time."""
         sizes: dict[str, int] = {}
         ids: dict[str, Scratch] = {}
+        columns = [("fields", f, self.rows) for f in fields]
+        if history is not None:
+            columns += [("behaviors", b, history.events) for b in behaviors]
+
+        def fit(name: str) -> tuple[Vocabulary, dict[str, Scratch]]:
+            mine = [(part, f, spill) for part, f, spill in columns if f.vocabulary == name]
+            kind = common_type(s.schema[f.name] for _, f, s in mine if f.name in s.schema)
+            counter = Counter()
+            for part, f, spill in mine:
+                flags = [TRAIN] if part == "behaviors" else []
+                for rows, table in spill.read([f.name, *flags]):
+                    inside = table[TRAIN] if flags else pl.Series(train[rows])
+                    counter.add(_cast(table[f.name].filter(inside), kind))
+            vocabulary = counter.vocabulary(self.plan.min_count.get(name, 1))
+            return vocabulary, {f"{part}/{f.name}": self._column(f"{part}-{columns.index((part, f, spill))}", f, spill,
+                                                                 vocabulary, kind) for part, f, spill in mine}
+
         layout = pa.schema([("vocabulary", pa.string()), ("id", pa.int64()), ("value", pa.string())])
         with pq.ParquetWriter(self.folder / "vocabulary.parquet", layout, compression="zstd") as writer:
-            for name in self.plan.vocabularies:
-                mine = [("fields", f, self.rows) for f in fields if f.vocabulary == name]
-                if history is not None:
-                    mine += [("behaviors", b, history.events) for b in behaviors if b.vocabulary == name]
-                kind = common_type(s.schema[f.name] for _, f, s in mine if f.name in s.schema)
-                counter = Counter()
-                for part, f, spill in mine:
-                    flags = [TRAIN] if part == "behaviors" else []
-                    for rows, table in spill.read([f.name, *flags]):
-                        inside = table[TRAIN] if flags else pl.Series(train[rows])
-                        counter.add(_cast(table[f.name].filter(inside), kind))
-                vocabulary = counter.vocabulary(self.plan.min_count.get(name, 1))
-                del counter
+            for name, (vocabulary, mine) in zip(self.plan.vocabularies, _ahead(fit, self.plan.vocabularies),
+                                                strict=True):
                 sizes[name] = vocabulary.size
-                words = vocabulary.words().to_arrow().cast(pa.string())
+                ids |= mine
+                words = vocabulary.words(self.plan.hexadecimal).to_arrow().cast(pa.string())
                 writer.write_table(pa.table({
                     "vocabulary": pa.array([name] * len(vocabulary), pa.string()),
                     "id": pa.array(np.arange(OOV + 1, vocabulary.size)), "value": words}, schema=layout))
-                for part, f, spill in mine:
-                    ids[f"{part}/{f.name}"] = self._column(f"{part}-{len(ids)}", f, spill, vocabulary, kind)
         return sizes, ids
 
     def _column(self, name: str, f: Field, spill: Spill, vocabulary: Vocabulary, kind: pl.DataType) -> Scratch:
@@ -221,18 +232,21 @@ class _Encoder:
 
     def _dense(self, train: np.ndarray) -> tuple[dict[str, list[float]], list[Scratch]]:
         """Percentiles of train rows, and each dense column in [-1, 1]."""
-        knots, columns = {}, []
-        for i, name in enumerate(self.plan.dense):
-            sample = percentiles.Thinning(int(train.sum()))
+        trains = int(train.sum())
+
+        def scale(name: str) -> tuple[list[float], Scratch]:
+            sample = percentiles.Thinning(trains)
             for rows, table in self.rows.read([name]):
                 sample.add(table[name].filter(pl.Series(train[rows])).drop_nulls().to_numpy())
-            knots[name] = percentiles.fit(sample.values())
-            scratch = Scratch(self.scratch / f"dense-{i}", "float32")
+            knots = percentiles.fit(sample.values())
+            scratch = Scratch(self.scratch / f"dense-{self.plan.dense.index(name)}", "float32")
             for _, table in self.rows.read([name]):
-                scratch.append(percentiles.apply(table[name].fill_null(float("nan")).to_numpy(), knots[name]))
+                scratch.append(percentiles.apply(table[name].fill_null(float("nan")).to_numpy(), knots))
             scratch.close()
-            columns.append(scratch)
-        return knots, columns
+            return knots, scratch
+
+        scaled = list(_ahead(scale, self.plan.dense))
+        return dict(zip(self.plan.dense, (k for k, _ in scaled), strict=True)), [s for _, s in scaled]
 
     def _by_split(self, name: str, split: np.ndarray, parts: list[Scratch], dtype: str, total: int) -> Written:
         """Put columns side by side, rows in split order, through files."""
@@ -253,6 +267,13 @@ class _Encoder:
 
     def _sorted(self, split: np.ndarray, values: np.ndarray) -> np.ndarray:
         return np.concatenate([values[split == number] for number in range(len(SPLITS))])
+
+
+def _ahead(function: Callable[[str], T], names: Sequence[str]) -> Iterator[T]:
+    """Yield ``function(name)`` of each name in order; a few are computed at a time, in threads."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for i in range(0, len(names), WORKERS):
+            yield from pool.map(function, names[i:i + WORKERS])
 
 
 def _slices(total: int) -> Iterator[slice]:

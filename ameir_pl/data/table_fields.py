@@ -54,6 +54,11 @@ class FieldSpec:
     part: Part | None = None
 
 
+def reserved(name: str) -> bool:
+    """Whether no field may have a name: those of made columns, and what polars takes for several columns."""
+    return name.startswith("@") or name == "*" or (name.startswith("^") and name.endswith("$"))
+
+
 def read_field(section: Section, least: int) -> list[FieldSpec]:
     """Return the fields of one entry: one, or as many as it has names, or none when it is not active.
 
@@ -104,6 +109,8 @@ def _fill(section: Section, kind: Kind, dtype: str) -> Any:
     if dtype == "int":
         if type(value) is not int:
             raise section.error("fill_na", f"'{value}' is not a whole number, which dtype: int needs.")
+        if not -2**63 <= value < 2**63:
+            raise section.error("fill_na", f"{value} has more than 64 bits; `dtype: str` takes ids of any kind.")
         return value
     return section.text("fill_na")
 
@@ -122,9 +129,9 @@ def check_fields(top: Section, fields: Sequence[FieldSpec], behaviors: Sequence[
         for f in part:
             if names.count(f.name) > 1:
                 raise top.error(f.place, f"the name '{f.name}' comes twice.")
-            if f.name.startswith("@"):
-                raise top.error(f.place, f"the name '{f.name}' begins with @, which is reserved. Name it otherwise, "
-                                         "with `from: COLUMN`.")
+            if reserved(f.name):
+                raise top.error(f.place, f"the name '{f.name}' is reserved, as are all that begin with @. Name it "
+                                         "otherwise, with `from: COLUMN`.")
     for b in behaviors:
         if b.kind == "dense":
             raise top.error(b.place, f"'{b.name}': a behavior has no dense fields; make it categorical, or leave it "

@@ -13,6 +13,7 @@ from ameir_pl.data.table_columns import Output, convert, key_output
 from ameir_pl.data.table_description import Join
 from ameir_pl.data.table_sources import Source
 from ameir_pl.data.table_times import Clock
+from ameir_pl.data.table_types import plain, unfit
 from ameir_pl.errors import AmeirError, did_you_mean
 
 _KEY = "@key"
@@ -70,17 +71,27 @@ class TableReader:
         raise AmeirError(f"{self.source.description}: {place}: there is no column '{lacking}' in "
                          f"{', '.join(files)}.{did_you_mean(lacking, known)}")
 
+    def check(self, column: str, place: str) -> None:
+        """Raise ``AmeirError`` when no table has a column that the description names."""
+        if column not in set().union(*self._headers):
+            self.where((column,), place)
+
     def clock(self, column: str, place: str) -> Clock:
         """Return how a time column is written, told by the first chunk that has a value."""
         number = self.where((column,), place)
         source = self.source if number == 0 else self.joins[number - 1].source
-        for _, table in source.tables([column], BadRows("skip", source.advice)):
-            values = table[column]
+        skipped = BadRows("skip", source.advice)
+        for path, table in source.tables([column], skipped):
+            values = plain(table[column])
+            if found := unfit(values.dtype):
+                raise AmeirError(f"{path}, column '{column}': holds {found} where a time was expected ({place}). "
+                                 f"{source.advice}")
             words = ["", *self.missing]
             values = values.filter(~values.is_in(words)) if values.dtype == pl.String else values
             if values.drop_nulls().len():
                 return Clock.of(values)
-        raise AmeirError(f"{source.paths()[0]}, column '{column}': no row has a time. {source.advice}")
+        what = skipped.first[0] if skipped.first else f"{source.paths()[0]}, column '{column}': no row has a time."
+        raise AmeirError(f"{what} {source.advice}")
 
     def tables(self, outputs: Sequence[Output]) -> Iterator[pl.DataFrame]:
         """Yield chunks of the outputs.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +59,14 @@ class Source:
             found = sorted(p for p in named.iterdir() if p.is_file() and not p.name.startswith((".", "_"))
                            and p.name.removesuffix(".gz").endswith((*TEXT, *PARQUET)))
             what = f"the folder {named} holds no {', '.join((*TEXT, *PARQUET))}"
+        elif named.is_symlink() and not named.exists():
+            found, what = [], f"{named} is a link to {os.readlink(named)}, which is not there"
+        elif named.exists():
+            found, what = [], f"{named} is not a plain file (a pipe or a device?); write the table to a file"
         else:
-            found = sorted(p for p in map(Path, glob.glob(str(named))) if p.is_file())
+            # The folder of the description may have brackets in its name.
+            pattern = os.path.normpath(os.path.join(glob.escape(str(self.description.parent)), self.input))
+            found = sorted(p for p in map(Path, glob.glob(pattern)) if p.is_file())
             what = f"no file {named}"
             if not found and named.parent.is_dir():
                 what += "." + did_you_mean(named.name, [p.name for p in named.parent.iterdir()][:20])
@@ -131,7 +137,7 @@ class Source:
             quotes = not any(kinds.values()) if self.quotes is None else self.quotes
             written = {name: f"{name}:{kind}" if kind else name for name, kind in kinds.items()}
             for table in chunks(path, separator, bad, self.columns or None, quotes, size):
-                yield path, table.select(LINE, *(pl.col(written[name]).alias(name) for name in needed))
+                yield path, _chosen(table[LINE], table, {name: written[name] for name in needed})
 
 
 def is_parquet(path: Path) -> bool:
@@ -174,9 +180,14 @@ def _batches(path: Path, needed: Sequence[str], advice: str) -> Iterator[pl.Data
                 raise AmeirError(f"{path}: no table. {advice}")
             numbers = pl.int_range(row, row + len(table), dtype=pl.Int64, eager=True).alias(LINE)
             row += len(table)
-            yield table.select(wanted).insert_column(0, numbers)
+            yield _chosen(numbers, table, {name: name for name in wanted})
     except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
         raise AmeirError(f"{path}: damaged near row {row} ({_short(error)}). {advice}") from error
+
+
+def _chosen(numbers: pl.Series, table: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
+    """Line numbers and columns, new name → name; by name alone, for a selection takes ``*`` for all columns."""
+    return pl.DataFrame([numbers, *(table.get_column(name).alias(new) for new, name in columns.items())])
 
 
 def _short(error: Exception) -> str:

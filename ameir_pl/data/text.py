@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ BLOCK = 32 * 2**20
 """Bytes of a block, decompressed."""
 LONGEST = 64 * 2**20
 """Bytes that a quotation may go on beyond a block."""
+csv.field_size_limit(2**31 - 1)  # a long value is no mistake; blocks bound what is read
 _GZIP = b"\x1f\x8b"
 _MARK = b"\xef\xbb\xbf"
 
@@ -55,7 +57,7 @@ def open_bytes(path: Path, advice: str) -> Iterator[BinaryIO]:
         raise AmeirError(f"{path}: cannot be read ({error.strerror or error}). {advice}") from error
 
 
-def blocks(path: Path, advice: str, quotes: bool = False, size: int = BLOCK) -> Iterator[tuple[int, bytes]]:
+def blocks(path: Path, advice: str, quotes: str = "", size: int = BLOCK) -> Iterator[tuple[int, bytes]]:
     """Yield (number of its first line, from 1; bytes) of blocks of whole lines.
 
     A byte order mark is dropped. The last line gets a line feed if it has none.
@@ -63,7 +65,7 @@ def blocks(path: Path, advice: str, quotes: bool = False, size: int = BLOCK) -> 
     Args:
         path: the file, plain or gzipped.
         advice: the sentence that ends every error.
-        quotes: a line feed between double quotes ends no line.
+        quotes: the separator of a file in which a line feed between double quotes ends no line; empty: every one does.
         size: bytes of a block; a longer line makes a longer block.
 
     Raises:
@@ -74,14 +76,13 @@ def blocks(path: Path, advice: str, quotes: bool = False, size: int = BLOCK) -> 
         while block := file.read(size):
             if not block.endswith(b"\n"):
                 block += file.readline()
-            while quotes and block.count(b'"') % 2:
-                more = file.readline()  # the line feed lies inside a quotation
-                if not more or len(block) > size + LONGEST:
-                    raise AmeirError(f"{path}, line {line + _odd_line(block)}: a quotation opens here that the file "
-                                     f"never closes. {advice}")
-                block += more
             if line == 1:
                 block = block.removeprefix(_MARK)
+                if b"\r" in block and b"\n" not in block:
+                    raise AmeirError(f"{path}: its lines end in a carriage return alone. Convert them: "
+                                     f"tr '\\r' '\\n' < OLD > NEW. {advice}")
+            if quotes:
+                block = _closed(file, block, quotes, path, line, size + LONGEST, advice)
             if not block.endswith(b"\n"):
                 block += b"\n"
             empty = empty and not block.strip()
@@ -91,14 +92,50 @@ def blocks(path: Path, advice: str, quotes: bool = False, size: int = BLOCK) -> 
         raise AmeirError(f"{path}: the file is empty. {advice}")
 
 
+def _closed(file: BinaryIO, block: bytes, separator: str, path: Path, line: int, longest: int, advice: str) -> bytes:
+    """Return a block with the lines behind it that end its last quotation."""
+    # An even number of quotation marks closes them all; an odd one may be marks inside values that are not quoted.
+    while count(block, b'"') % 2 and _ends_inside(block, separator):
+        parts, length, odd = [block], len(block), False
+        while not odd:
+            more = file.readline()
+            length += len(more)
+            if not more or length > longest:
+                opens = line + block.count(b"\n", 0, block.rfind(b'"'))
+                raise AmeirError(f"{path}, line {opens}: a quotation opens here that the file never closes. {advice}")
+            parts.append(more)
+            odd = more.count(b'"') % 2 == 1
+        block = b"".join(parts)
+    return block
+
+
+def _ends_inside(block: bytes, separator: str) -> bool:
+    """Return whether a block ends inside a quotation."""
+    reader = csv.reader(csv_lines(block.decode("utf-8", "replace")), delimiter=separator, strict=True)
+    while True:
+        try:
+            if next(reader, None) is None:
+                return False
+        except csv.Error as error:
+            if "end of data" in str(error):
+                return True
+
+
+def csv_lines(text: str) -> Iterator[str]:
+    """Yield lines for the csv module, which would take a carriage return alone for the end of one."""
+    return (line.removesuffix("\r").replace("\r", " ") + "\n" for line in text.removesuffix("\n").split("\n"))
+
+
+def first_lines(path: Path, advice: str, size: int = 2**16) -> list[str]:
+    """Return the whole lines among a file's first bytes, with what is not UTF-8 replaced."""
+    with open_bytes(path, advice) as file:
+        text = file.read(size).decode("utf-8", "replace")
+    return text.split("\n")[:-1] or [text]
+
+
 def count(block: bytes, byte: bytes) -> int:
     """Return how often a byte comes in a block (several times as fast as ``bytes.count`` where it is frequent)."""
     return int(np.count_nonzero(np.frombuffer(block, np.uint8) == byte[0]))
-
-
-def _odd_line(block: bytes) -> int:
-    """Return the line, from 0, on which the last quotation opens."""
-    return block.count(b"\n", 0, block.rfind(b'"'))
 
 
 def text_line(path: Path, block: bytes, line: int, advice: str) -> AmeirError:

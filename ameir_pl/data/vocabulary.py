@@ -73,9 +73,18 @@ class Vocabulary:
         """How many ids it needs, ``PAD`` and ``OOV`` included."""
         return len(self) + OOV + 1
 
-    def words(self) -> pl.Series:
-        """Return the values as strings; "missing" is the empty string."""
-        return self.table[_VALUE].cast(pl.String).fill_null("")
+    def words(self, hexadecimal: bool = False) -> pl.Series:
+        """Return the values as strings; "missing" is the empty string.
+
+        Args:
+            hexadecimal: they are UInt32 that stand for eight hexadecimal digits.
+        """
+        values = self.table[_VALUE]
+        if not hexadecimal or values.dtype != pl.UInt32:
+            return values.cast(pl.String).fill_null("")
+        digits = values.fill_null(0).to_numpy().astype(">u4").tobytes().hex()
+        words = pl.Series(_VALUE, [digits[i:i + 8] for i in range(0, len(digits), 8)], pl.String)
+        return words.to_frame().select(pl.when(values.is_not_null()).then(_VALUE).otherwise(pl.lit("")))[_VALUE]
 
     def encode(self, values: pl.Series) -> np.ndarray:
         """Return the ids (n,) int32 of values, of the vocabulary's type; an unknown one is ``OOV``."""

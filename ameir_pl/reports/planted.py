@@ -14,7 +14,7 @@ def against_truth(planted: dict[str, Any] | None, interactions: Sequence[Sequenc
         interactions: what the searched architecture multiplies.
 
     Returns:
-        ``bayes``, ``interactions``, and ``found``: those of the planted interactions that are among the architecture's.
+        ``bayes`` (unless it is of other test rows), ``interactions``, and ``found``: those of the planted interactions that are among the architecture's.
     """
     if planted is None:
         return None
@@ -26,8 +26,10 @@ def planted_lines(planted: dict[str, Any] | None) -> list[str]:
     """Return what to say below the table; nothing where the data were not generated."""
     if planted is None:
         return []
-    best = ", ".join(f"{name} {value:.4f}" for name, value in planted["bayes"].items() if isinstance(value, float))
-    lines = [f"Generated data: the best any model can do on the test rows is {best}."]
+    best = ", ".join(f"{name} {value:.4f}" for name, value in planted.get("bayes", {}).items()
+                     if isinstance(value, float))
+    lines = [f"Generated data: the best any model can do on the test rows is {best}." if best else
+             "Generated data; what truth.json says of test rows is about others than these."]
     if planted["interactions"]:
         found = {frozenset(i) for i in planted["found"]}
         named = ", ".join(f"{' x '.join(i)} ({'found' if frozenset(i) in found else 'missed'})"

@@ -11,6 +11,7 @@ from ameir_pl.cli import data, evaluate, search, train
 from ameir_pl.data import DATASETS
 from ameir_pl.data.planted import GENERATORS
 from ameir_pl.errors import AmeirError
+from ameir_pl.reports.planted import against_truth, planted_lines
 from tests.tiny import BUDGET
 
 ROWS = 3000
@@ -47,6 +48,32 @@ def test_generate_then_prepare(dataset: str, place: Path, capsys: pytest.Capture
     assert "up to date" in capsys.readouterr().err
     with pytest.raises(AmeirError, match="already holds"):
         data.generate(at(place, dataset, f"rows={ROWS}"))
+
+
+@pytest.mark.parametrize(("dataset", "option"), [("criteo", "split_seed=2"), ("avazu", "split_seed=2"),
+                                                 ("alimama", "user_share=0.5"), ("alimama", "profiled_only=true")])
+def test_the_truth_of_other_test_rows_is_not_told(dataset: str, option: str, place: Path) -> None:
+    if not (place / "data" / "raw" / dataset).exists():
+        data.generate(at(place, dataset, f"rows={ROWS}", "seed=3", "noise=0"))
+    encoded = data.prepare(at(place, dataset, f"dataset.options.{option}"))
+    planted = json.loads((encoded / "manifest.json").read_text())["planted"]
+    assert planted["interactions"] and "bayes" not in planted
+    assert planted_lines(against_truth(planted, []))[0].startswith("Generated data; what truth.json says")
+
+
+def test_results_of_other_data_are_not_taken_for_these(tmp_path: Path) -> None:
+    rows = ["click,a,b", *(f"{i % 3 % 2},x{i % 5},y{i % 7}" for i in range(400))]
+    (tmp_path / "c.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "c.yaml").write_text("input: c.csv\nlabel: click\nfields: [{name: a}, {name: b}]\n")
+    run = [*at(tmp_path, "table", f"dataset.source={tmp_path / 'c.yaml'}"), *SMALL, f"paths.runs={tmp_path / 'runs'}",
+           "dataset.train.batch_size=64", "run=r"]
+    first = train.main([*run, "model=dnn"])
+    assert train.main([*run, "model=dnn"]) == first, "finished"
+    (tmp_path / "c.csv").write_text("\n".join([rows[0], *(f"{1 - int(r[0])}{r[1:]}" for r in rows[1:])]) + "\n")
+    with pytest.raises(AmeirError, match="r has results of other data.*Choose another run"):
+        train.main([*run, "model=dnn"])
+    assert train.main([*run, "model=dnn", "overwrite=true"])["models"] != first["models"]
+    assert train.main([*run, "model=dnn"])["models"] != first["models"]
 
 
 @pytest.mark.parametrize("dataset", ["alimama", "criteo", "avazu", "synthetic"])

@@ -171,6 +171,17 @@ def test_a_sample_of_a_long_column_gives_its_percentiles() -> None:
     assert np.abs(np.array(percentiles.fit(kept)) - percentiles.fit(values))[1:-1].max() < 0.1
 
 
+def test_segments_of_a_spill_count_the_elements_of_lists(tmp_path: Path) -> None:
+    table = pl.DataFrame({"n": range(300), "list": [list(range(i % 30)) for i in range(300)]})
+    spill = Spill(tmp_path / "spill", segment=500)
+    for start in range(0, 300, 70):
+        spill.add(table[start:start + 70])
+    parts = list(spill.read(["n", "list"]))
+    assert pl.concat([part for _, part in parts]).equals(table)
+    assert all(part["list"].list.len().sum() <= 500 and len(part) == rows.stop - rows.start for rows, part in parts)
+    assert [rows.start for rows, _ in parts[1:]] == [rows.stop for rows, _ in parts[:-1]] and parts[-1][0].stop == 300
+
+
 def test_counting_in_parts() -> None:
     values = pl.Series([str(i) for i in np.random.default_rng(0).zipf(1.5, 2000) % 90] + [None, None])
     whole, parts = ValueCounter(), ValueCounter()

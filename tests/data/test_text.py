@@ -192,3 +192,61 @@ def test_skipped_rows_are_counted_and_the_first_five_shown(tmp_path: Path) -> No
     assert strict("skip").notes() == {}
     with pytest.raises(AmeirError, match="on_bad_row=skp is unknown. Did you mean 'skip'"):
         BadRows("skp", ADVICE)  # type: ignore[arg-type]
+
+
+QUOTES = {
+    "inside a plain value": (b'n,t,x\n1,5" disk,a\n2,"b,c",d\n3,6" disk,e\n',
+                             [("1", '5" disk', "a"), ("2", "b,c", "d"), ("3", '6" disk', "e")]),
+    "one inside a plain value": (b'n,t,x\n1,5" disk,a\n2,"b,c",d\n', [("1", '5" disk', "a"), ("2", "b,c", "d")]),
+    "a carriage return inside": (b'n,t,x\n1,"a\rb",c\n2,d,e\n', [("1", "a b", "c"), ("2", "d", "e")]),
+    "empty ones": (b'n,t,x\n1,"",c\n2,d,e\n', [("1", None, "c"), ("2", "d", "e")]),
+    "a long one": (b'n,t,x\n1,"' + b"y" * 200_000 + b'",c\n', [("1", "y" * 200_000, "c")]),
+    "windows": (b'n,t,x\r\n1,"a",c\r\n"2",d,e\r\n', [("1", "a", "c"), ("2", "d", "e")]),
+}
+
+
+@pytest.mark.parametrize("case", QUOTES)
+@pytest.mark.parametrize("size", [20, 10**6])
+def test_quotation_marks(tmp_path: Path, case: str, size: int) -> None:
+    data, rows = QUOTES[case]
+    path = write(tmp_path / "f.csv", data)
+    assert pl.concat(list(chunks(path, ",", strict(), quotes=True, size=size))).drop(LINE).rows() == rows
+
+
+def test_a_quotation_over_many_lines_is_read_once(tmp_path: Path) -> None:
+    inside = "\n".join(f"line {i}" for i in range(20_000))
+    path = write(tmp_path / "f.csv", f'a,b\n1,"{inside}"\n2,x\n'.encode())
+    found = pl.concat(list(chunks(path, ",", strict(), quotes=True, size=100)))
+    assert found.rows() == [(2, "1", inside), (20_002, "2", "x")]
+
+
+def test_quotation_marks_that_do_not_fit(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.csv", b'n,t\n1,a\n2,"b"c\n3,d\n')
+    with pytest.raises(AmeirError, match="line 3: the quotation marks of this line do not fit"):
+        list(chunks(path, ",", strict(), quotes=True))
+    bad = strict("skip")
+    assert pl.concat(list(chunks(path, ",", bad, quotes=True))).rows() == [(2, "1", "a"), (4, "3", "d")]
+    assert bad.skipped == 1
+
+
+@pytest.mark.parametrize("quotes", [True, False])
+def test_lines_that_end_in_a_carriage_return_alone(tmp_path: Path, quotes: bool) -> None:
+    path = write(tmp_path / "f.csv", b"a,b\r1,2\r3,4\r")
+    with pytest.raises(AmeirError, match="carriage return alone.*tr "):
+        list(chunks(path, ",", strict(), quotes=quotes))
+
+
+def test_dense_columns_come_as_numbers_where_all_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.csv", b"a,b\nx,2\ny,\nz,-1.5\n")
+    assert pl.concat(list(chunks(path, ",", strict(), dense=["b"])))["b"].to_list() == [2.0, None, -1.5]
+    for word in (b"NaN", b"inf", b"q", b"1x"):
+        path = write(tmp_path / "f.csv", b"a,b\nx,2\ny," + word + b"\n")
+        assert pl.concat(list(chunks(path, ",", strict(), dense=["b"])))["b"].to_list() == ["2", word.decode()]
+
+
+def test_hexadecimal_columns(tmp_path: Path) -> None:
+    good = strict().hexadecimals(table(c=["05db9164", None, "ffffffff"]), ["c"], tmp_path)["c"]
+    assert good.to_list() == [0x05DB9164, None, 2**32 - 1] and good.dtype == pl.UInt32
+    for word in ("05db916", "05db91644", "05db916g", "+5db9164", "", "nothex"):
+        with pytest.raises(AmeirError, match="line 6, column 'c': found '.*' where eight hexadecimal digits"):
+            strict().hexadecimals(table(c=["05db9164", word]), ["c"], tmp_path)

@@ -1,0 +1,41 @@
+"""Types that Parquet stores, brought to those that a described table is read from; the others are refused by name."""
+
+from __future__ import annotations
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+
+def plain(values: pl.Series) -> pl.Series:
+    """Return a column in a type that it can be read from.
+
+    Decimals, categories and bytes become text (a decimal has no float that equals it), lists of one length become
+    lists. Bytes that are not UTF-8 text, and values of other types, stay as they are.
+    """
+    if isinstance(values.dtype, pl.Array):
+        values = values.arr.to_list()
+    inner = values.dtype.inner if isinstance(values.dtype, pl.List) else values.dtype
+    if isinstance(inner, pl.Decimal | pl.Categorical | pl.Enum | pl.Binary | pl.Null):
+        try:
+            return values.cast(pl.List(pl.String) if isinstance(values.dtype, pl.List) else pl.String)
+        except PolarsError:
+            return values
+    return values
+
+
+def unfit(kind: pl.DataType, lists: bool = False) -> str:
+    """Return what a column of a type holds that cannot be read; empty where it can be.
+
+    Args:
+        kind: its type after :func:`plain`.
+        lists: whether lists are read, or single values.
+    """
+    if isinstance(kind, pl.List):
+        if not lists:
+            return "lists"
+        if kind.inner.is_nested():
+            return "lists of nested values"
+        return "lists of bytes that are not UTF-8 text" if kind.inner == pl.Binary else ""
+    if kind == pl.Binary:
+        return "bytes that are not UTF-8 text"
+    return "nested values" if kind.is_nested() or kind == pl.Object else ""
