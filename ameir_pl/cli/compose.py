@@ -74,7 +74,8 @@ def load_config(name: str, overrides: list[str]) -> tuple[Any, DictConfig]:
 
 def _explain(name: str, overrides: list[str], error: Exception) -> str:
     if isinstance(error, OverrideParseException):
-        return f"Cannot read the override '{error.override}': {str(error).splitlines()[0]}."
+        return (f"Cannot read the override '{error.override}': {str(error).splitlines()[0]}. A value with blanks or "
+                "special characters goes into two pairs of quotation marks: \"key='value'\".")
     keys = [o.lstrip("+~").split("=", 1)[0].split("@")[0] for o in overrides]
     if isinstance(error, MissingConfigException):
         group, _, option = (error.missing_cfg_file or "").rpartition("/")

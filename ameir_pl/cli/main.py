@@ -31,7 +31,7 @@ def usage() -> str:
 def main() -> None:
     """Run the command that the first words of the command line name."""
     words = sys.argv[1:]
-    if not words or words[0] in ("-h", "--help", "help"):
+    if not words or words[0] in ("-h", "--help", "help") or words in (["data"], ["data", "-h"], ["data", "--help"]):
         print(usage())
         return
     if words[0] == "--version":

@@ -119,8 +119,7 @@ class BadRows:
         return table
 
     def hexadecimals(self, table: pl.DataFrame, columns: Sequence[str], path: Path) -> pl.DataFrame:
-        """Return the table with columns of eight hexadecimal digits, capitals or not, turned into UInt32; an empty value
-        is null."""
+        """Return the table with columns of eight hexadecimal digits, capitals or not, turned into UInt32; null stays."""
         numbers = table.select(pl.col(columns).str.to_integer(base=16, dtype=pl.UInt32, strict=False))
         for column in _wrong(table, numbers, columns):
             table = self.drop(table, table[column].is_not_null() & ~table[column].str.contains("^[0-9a-fA-F]{8}$"),
@@ -147,8 +146,6 @@ _NUMBER = "@number"
 
 def _wrong(table: pl.DataFrame, numbers: pl.DataFrame, columns: Sequence[str]) -> list[str]:
     """Return the columns where a number is missing, or was not written with eight digits."""
-    lengths = table.select(pl.col(columns).str.len_bytes().min().fill_null(8) == 8).row(0)
-    longest = table.select(pl.col(columns).str.len_bytes().max().fill_null(8) == 8).row(0)
-    signed = table.select(pl.col(columns).str.starts_with("+").any()).row(0)
-    return [c for c, low, high, sign in zip(columns, lengths, longest, signed, strict=True)
-            if sign or not (low and high) or numbers[c].null_count() != table[c].null_count()]
+    odd = table.select(((pl.col(columns).str.len_bytes() != 8) | pl.col(columns).str.starts_with("+")).any()).row(0)
+    return [c for c, found in zip(columns, odd, strict=True)
+            if found or numbers[c].null_count() != table[c].null_count()]

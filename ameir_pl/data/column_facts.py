@@ -12,7 +12,7 @@ import polars as pl
 from ameir_pl.data.bad_rows import LINE, BadRows
 from ameir_pl.data.table_sources import Source
 from ameir_pl.data.table_times import Clock
-from ameir_pl.data.table_types import plain, unfit
+from ameir_pl.data.table_types import plain, raw, unfit
 from ameir_pl.errors import AmeirError
 
 SAMPLE = 100_000
@@ -109,7 +109,7 @@ def look(source: Source, limit: int = SAMPLE) -> Sample:
             rows = 0
             break
         for name in numbers:
-            facts[name] = _confirmed(facts[name], chunk[name], missing)
+            facts[name] = _confirmed(facts[name], raw(chunk, name), missing)
     if not facts and parts:
         table, missing = _tidy(pl.concat(parts, how="vertical_relaxed"))
         facts = {name: column_facts(table[name], types[name]) for name in types}
@@ -136,7 +136,7 @@ def _tidy(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     found: set[str] = set()
     columns = []
     for column in table:
-        column = plain(column)
+        name, column = column.name, plain(column.alias("raw"))
         if column.dtype == pl.String:
             words = column.filter(column.is_in(list(MISSING)).fill_null(False)).unique().to_list()
             found |= set(words)
@@ -144,13 +144,13 @@ def _tidy(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         elif column.dtype.is_float() and column.is_nan().any():
             found.add("nan")
             column = column.fill_nan(None)
-        columns.append(column)
+        columns.append(column.alias(name))
     return pl.DataFrame(columns), sorted(found)
 
 
 def column_facts(values: pl.Series, typed: str = "") -> Facts:
     """Return the facts of a column without words for missing values."""
-    name, rows = values.name, len(values)
+    name, rows, values = values.name, len(values), values.alias("raw")
     words = name_words(name)
     missing = values.null_count()
     present = values.drop_nulls()

@@ -152,7 +152,8 @@ def guess(f: Facts, user: frozenset[str]) -> Guess:
 
 def is_past(f: Facts) -> bool:
     """Whether a column is a list that its name calls a history."""
-    return bool(f.words & PAST) and (f.kind == "list" or bool(f.splitter) or f.typed == "token_seq")
+    listed = f.kind == "list" or bool(f.splitter) or f.typed == "token_seq"
+    return listed and bool(f.words & PAST) and not reserved(f.name)
 
 
 def meant(f: Facts, fields: Iterable[Facts]) -> Facts | None:

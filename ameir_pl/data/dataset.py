@@ -152,8 +152,17 @@ class Dataset(ABC):
         defaults = inspect.signature(type(self)).parameters
         if planted and any(getattr(self, name) != defaults[name].default for name in self.chooses_rows):
             del planted["bayes"]  # it is of other test rows
-        store(folder, lambda unfinished: self.encode(files, unfinished),
-              {"fingerprint": fingerprint, **about, **({"planted": planted} if planted else {})})
+        stamps = _stamps(files)
+
+        def make(unfinished: Path) -> Tables:
+            tables = self.encode(files, unfinished)
+            changed = [str(files[part]) for part, stamp in _stamps(files).items() if stamp != stamps[part]]
+            if changed:
+                raise AmeirError(f"{self.name}: {', '.join(changed)} changed while being read. Run the command again "
+                                 "when nothing writes there.")
+            return tables
+
+        store(folder, make, {"fingerprint": fingerprint, **about, **({"planted": planted} if planted else {})})
         encoded = self.opens(folder)
         counts = ", ".join(f"{len(encoded.splits[split])} {split}" for split in SPLITS)
         console().print(f"{self.name}: {counts} rows ({self.protocol}) in {folder}, "
@@ -178,6 +187,12 @@ class Dataset(ABC):
         """
         raise AmeirError(f"{cls.name} cannot be fetched for you. It is offered at {cls.offered} ({cls.terms}) "
                          f"Get the file there and name it: dataset={cls.name} dataset.source=FILE.")
+
+
+def _stamps(files: dict[str, Path]) -> dict[str, tuple[int, int]]:
+    """Size and time of change of each file."""
+    found = {part: path.stat() for part, path in files.items()}
+    return {part: (status.st_size, status.st_mtime_ns) for part, status in found.items()}
 
 
 def planted_truth(files: Sequence[Path]) -> dict[str, Any] | None:

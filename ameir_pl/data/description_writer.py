@@ -12,6 +12,7 @@ from ameir_pl.data.bad_rows import LINE, BadRows
 from ameir_pl.data.column_facts import Facts, Sample
 from ameir_pl.data.column_rules import Guess, meant
 from ameir_pl.data.table_times import SINCE_1970, Clock
+from ameir_pl.data.table_types import raw
 
 MAX_LEN = 50
 """Behaviors of a history, where nobody said how many."""
@@ -55,7 +56,7 @@ class DescriptionWriter:
         self.add(f"label: {plain(label)}", facts[label].seen)
         self.lines.append(f"{label}: label ({facts[label].seen})")
         if threshold is not None:
-            values = self.sample.table[label].cast(pl.Float64, strict=False)
+            values = raw(self.sample.table, label).cast(pl.Float64, strict=False)
             share = float((values >= threshold).mean() or 0)  # type: ignore[arg-type]
             number = int(threshold) if threshold == int(threshold) else threshold
             self.add(f"threshold: {number}", f"at least as much is a click: {100 * share:.1f} % of the rows")
@@ -73,14 +74,14 @@ class DescriptionWriter:
                      "no column with a time was found")
 
     def _clock(self, time: str) -> Clock:
-        return Clock.of(self.sample.table[time])
+        return Clock.of(raw(self.sample.table, time))
 
     def time_parts(self, sample: Sample, time: str, names: set[str]) -> None:
         """Add the hour and the weekday of the time, where it tells them and they vary."""
         clock = self._clock(time)
         if not clock.since_1970 or (clock.form != "date" and sample.facts[time].low < SINCE_1970):
             return
-        table = pl.DataFrame({LINE: range(len(sample.table)), "time": sample.table[time]})
+        table = pl.DataFrame({LINE: range(len(sample.table)), "time": raw(sample.table, time)})
         times = clock.read(table, "time", BadRows("skip", ""), self.path, "made")["made"]
         for part in ("hour", "weekday"):
             distinct = clock.part(times, part).n_unique()
@@ -102,7 +103,7 @@ class DescriptionWriter:
         entries: list[tuple[dict[str, Any], str, bool]] = []
         length: pl.Series | None = None
         for key, columns in groups.items():
-            lists = [_as_lists(sample.table[f.name], f) for f in columns if f.name in sample.table.columns]
+            lists = [_as_lists(raw(sample.table, f.name), f) for f in columns if f.name in sample.table.columns]
             if len(lists) < len(columns):
                 continue
             lengths = pl.DataFrame({f"{i}": values.list.len().fill_null(0) for i, values in enumerate(lists)}

@@ -206,7 +206,7 @@ class AmeirDataModule(LightningDataModule):
     def _eval_loader(self, split: str) -> DataLoader[Batch]:
         rows = self.encoded.splits[split]
         if isinstance(self.encoded, EncodedSequences):
-            self.encoded.negatives(split, self.seed)  # drawn once here, not once in every worker
+            self.encoded.negatives(split, self.seed)  # once here, not once in every forked worker
         return self._loader(split, BatchSampler(rows, self.eval_batch_size, self.seed, shuffle=False, drop_last=False))
 
     def _loader(self, split: str, sampler: BatchSampler) -> DataLoader[Batch]:

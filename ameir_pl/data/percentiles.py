@@ -29,9 +29,9 @@ def apply(values: np.ndarray, percentiles: list[float]) -> np.ndarray:
     levels = np.linspace(MISSING, 1, STEPS + 2)[1:]
     knots, shared = np.unique(percentiles, return_inverse=True)
     middles = np.bincount(shared, levels) / np.bincount(shared)
-    out = np.interp(values, knots, middles)
+    out = np.interp(values, knots, middles).astype(np.float32)
     out[np.isnan(values)] = MISSING
-    return out.astype(np.float32)
+    return out
 
 
 class Thinning:

@@ -62,8 +62,10 @@ class Spill:
         start = 0
         for parts in self._segments():
             rows = sum(height for _, height, _ in parts)
-            tables = [(pl.read_ipc if path.suffix == ".arrow" else pl.read_parquet)(path, columns=list(columns))
-                      for path, _, _ in parts]
+            # No globs: brackets in the path are brackets.
+            scans = [(pl.scan_ipc if path.suffix == ".arrow" else pl.scan_parquet)(path, glob=False).select(columns)
+                     for path, _, _ in parts]
+            tables = [scan.collect() for scan in scans]
             yield slice(start, start + rows), pl.concat(tables, how="vertical_relaxed")
             start += rows
 

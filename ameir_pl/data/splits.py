@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ameir_pl.data.store import SPLITS
-from ameir_pl.errors import AmeirError, did_you_mean
+from ameir_pl.errors import AmeirError
 
 TRAIN, VALID, TEST = range(3)
 # First words of the seeds of generators that serve different ends, so that no two are the same.
@@ -144,16 +144,6 @@ def sampled_users(users: np.ndarray, share: float, seed: int) -> np.ndarray:
     mixed ^= mixed >> np.uint64(31)
     # 53 bits are exact in a float.
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53 < share
-
-
-def from_words(words: list[str | None], source: str) -> np.ndarray:
-    """Return splits for the words of a column; raises ``AmeirError`` at a word that is none of the three."""
-    numbers = {"train": TRAIN, "valid": VALID, "validation": VALID, "dev": VALID, "test": TEST}
-    for row, word in enumerate(words):
-        if word is None or word.strip().lower() not in numbers:
-            raise AmeirError(f"{source}, row {row + 1}: found '{word}' where one of {', '.join(SPLITS)} was expected."
-                             f"{did_you_mean(str(word), SPLITS)}")
-    return np.array([numbers[str(word).strip().lower()] for word in words], np.uint8)
 
 
 def check(split: np.ndarray, label: np.ndarray, path: Path, rule: str, advice: str) -> dict[str, int]:

@@ -10,7 +10,7 @@ from ameir_pl.data.bad_rows import Policy
 from ameir_pl.data.dataset import DATASETS, Dataset
 from ameir_pl.data.encoded_sequences import RANKED, EncodedSequences
 from ameir_pl.data.histories import TIME, USER
-from ameir_pl.data.leave_one_out import leave_one_out
+from ameir_pl.data.leave_one_out import leave_one_out, most_items
 from ameir_pl.data.sequence_files import core
 from ameir_pl.data.splits import GivenSplit, TimeSplit
 from ameir_pl.data.store import Tables
@@ -181,6 +181,12 @@ class Table(Dataset):
         table = core(table, about.core)
         max_len = self.max_len or (about.behaviors.max_len if about.behaviors else 0)
         tables, _ = leave_one_out(self.name, table, max_len, reader.path, reader.bad.advice)
+        items, most = table["item"].n_unique(), most_items(table)
+        if items and items - most < RANKED:
+            lower = f", or lower `core` ({about.core})" if about.core > 1 else ""
+            raise AmeirError(f"{reader.path}: each held-out item is ranked beside {RANKED} items that its user never "
+                             f"touched, but there are {items} items in all, and one user has {most} of them. Take "
+                             f"more data{lower}. {reader.bad.advice}")
         if about.core > 1:
             tables.notes[f"interactions outside the {about.core}-core, dropped"] = before - len(table)
         tables.notes.update(reader.bad.notes())

@@ -13,7 +13,7 @@ from ameir_pl.data.bad_rows import LINE, BadRows
 from ameir_pl.data.splits import TEST, TRAIN, VALID
 from ameir_pl.data.table_fields import FieldSpec
 from ameir_pl.data.table_times import Clock
-from ameir_pl.data.table_types import plain, unfit
+from ameir_pl.data.table_types import plain, raw, unfit
 from ameir_pl.errors import AmeirError
 
 MADE = "@made/"
@@ -65,7 +65,7 @@ def convert(table: pl.DataFrame, outputs: Sequence[Output], missing: Sequence[st
         if name != LINE and name.startswith(RESERVED):
             raise AmeirError(f"{path}: a column may not be called '{name}': names that begin with "
                              f"{', '.join(RESERVED)} are reserved. Rename it. {bad.advice}")
-    table = table.with_columns(_tidy(table[name], missing) for name in table.columns if name != LINE)
+    table = table.with_columns(_tidy(raw(table, name), missing).alias(name) for name in table.columns if name != LINE)
     for output in outputs:
         _check(table, output, path, bad)
         table = output.turn(table, bad, path)
@@ -74,7 +74,7 @@ def convert(table: pl.DataFrame, outputs: Sequence[Output], missing: Sequence[st
 
 def _check(table: pl.DataFrame, output: Output, path: Path, bad: BadRows) -> None:
     for column in output.columns:
-        if found := unfit(table[column].dtype, output.lists):
+        if found := unfit(table.schema[column], output.lists):
             several = "; make it `type: multivalent`" if found == "lists" and "fields" in output.place else ""
             expected = "lists of plain values" if output.lists else "a single value, text or a number, was"
             raise AmeirError(f"{path}, column '{column}': holds {found} where {expected} expected ({output.place})"
@@ -95,8 +95,8 @@ def field_output(f: FieldSpec, clock: Clock | None = None) -> Output:
     """Return the output of a field of the rows, or of one behavior of an event table."""
     def scalar(table: pl.DataFrame, bad: BadRows, path: Path) -> pl.DataFrame:
         column, dtype = f.columns[0], f.dtype or "str"
-        values = _scalars(table[column], dtype)
-        wrong = values.is_null() & table[column].is_not_null()
+        values = _scalars(raw(table, column), dtype)
+        wrong = values.is_null() & raw(table, column).is_not_null()
         if f.fill_na is not None:
             values = values.fill_null(f.fill_na)
         expected = _EXPECTED[dtype] + (" or nothing" if f.kind == "dense" else "")
@@ -113,7 +113,7 @@ def field_output(f: FieldSpec, clock: Clock | None = None) -> Output:
         if clock is None or f.part is None:
             raise ValueError("a part of a time needs a clock")
         if not clock.since_1970:
-            first: Any = table[f.columns[0]].drop_nulls().first()
+            first: Any = raw(table, f.columns[0]).drop_nulls().first()
             raise AmeirError(f"{path}, column '{f.columns[0]}': '{first}' is no "
                              f"time since 1970, so it has no {f.part} ({f.place}). Write dates and times as "
                              f"2024-01-31 23:59:59, or leave the field out. {bad.advice}")
@@ -174,14 +174,14 @@ def _lists(table: pl.DataFrame, f: FieldSpec, bad: BadRows, path: Path, gaps: bo
     """Add a field's lists; those of several columns one behind the other. ``gaps``: empty elements stay, as null."""
     dtype, parts = f.dtype or "str", []
     for i, column in enumerate(f.columns):
-        raw = table[column]
-        if not isinstance(raw.dtype, pl.List):
-            raw = _split(raw, f, path, bad)
-        inner = raw.dtype.inner  # type: ignore[attr-defined]
+        lists = raw(table, column)
+        if not isinstance(lists.dtype, pl.List):
+            lists = _split(lists, f, path, bad)
+        inner = lists.dtype.inner  # type: ignore[attr-defined]
         if inner == pl.String:
-            raw = raw.list.eval(pl.when(pl.element() != "").then(pl.element()))
-        values = raw.list.eval(_scalar(pl.element(), inner, dtype))
-        wrong = raw.list.drop_nulls().list.len() != values.list.drop_nulls().list.len()
+            lists = lists.list.eval(pl.when(pl.element() != "").then(pl.element()))
+        values = lists.list.eval(_scalar(pl.element(), inner, dtype))
+        wrong = lists.list.drop_nulls().list.len() != values.list.drop_nulls().list.len()
         parts.append(f"{MADE}{f.name}/{i}")
         empty = pl.lit([], pl.List(_TYPES[dtype]))
         filled = (values if gaps else values.list.drop_nulls()).cast(pl.List(_TYPES[dtype]))
@@ -191,16 +191,16 @@ def _lists(table: pl.DataFrame, f: FieldSpec, bad: BadRows, path: Path, gaps: bo
     return table.with_columns(joined.alias(MADE + f.name)).drop(parts)
 
 
-def _split(raw: pl.Series, f: FieldSpec, path: Path, bad: BadRows) -> pl.Series:
+def _split(values: pl.Series, f: FieldSpec, path: Path, bad: BadRows) -> pl.Series:
     """Lists of strings from text; a value that is blank is an empty list."""
     if not f.splitter:
-        present = raw.drop_nulls()
-        if raw.dtype == pl.String and len(present):
+        present = values.drop_nulls()
+        if values.dtype == pl.String and len(present):
             raise AmeirError(f"{path}, column '{f.columns[0]}': text such as '{present[0][:60]}' where lists are "
                              f"expected. {f.place} must say what is between the elements: `splitter: \"|\"`. "
                              f"{bad.advice}")
-        return raw.cast(pl.String).reshape((-1, 1)).arr.to_list()
-    text = raw.cast(pl.String).str.strip_chars()
+        return values.cast(pl.String).reshape((-1, 1)).arr.to_list()
+    text = values.cast(pl.String).str.strip_chars()
     if f.splitter.isspace():
         text, splitter = text.str.replace_all(r"\s+", " "), " "
     else:
@@ -242,15 +242,15 @@ def _scalars(values: pl.Series, dtype: str) -> pl.Series:
 def label_output(column: str, threshold: float | None, name: str) -> Output:
     """Return the output of the label: 0 and 1 (or false and true), or whether a number is at least ``threshold``."""
     def turn(table: pl.DataFrame, bad: BadRows, path: Path) -> pl.DataFrame:
-        raw = table[column]
+        given = raw(table, column)
         if threshold is None:
-            words = raw.str.strip_chars().str.to_lowercase().replace({"true": "1", "false": "0"}) \
-                if raw.dtype == pl.String else raw
+            words = given.str.strip_chars().str.to_lowercase().replace({"true": "1", "false": "0"}) \
+                if given.dtype == pl.String else given
             values = _scalars(words, "float")
             wrong = ~values.is_in([0.0, 1.0]).fill_null(False)
             return bad.drop(table.with_columns(values.cast(pl.UInt8, strict=False).alias(MADE + name)), wrong, path,
                             column, "0 or 1 (or a `threshold` in the description, from which on a number is a click)")
-        values = _scalars(raw, "float")
+        values = _scalars(given, "float")
         made = (values >= threshold).cast(pl.UInt8).alias(MADE + name)
         return bad.drop(table.with_columns(made), values.is_null(), path, column, "a number")
 
@@ -265,9 +265,9 @@ def key_output(column: str, name: str, place: str, gaps: bool = False) -> Output
     ``gaps``: an empty value is null, else it is bad.
     """
     def turn(table: pl.DataFrame, bad: BadRows, path: Path) -> pl.DataFrame:
-        raw = table[column]
-        values = raw.cast(pl.String, strict=False).str.strip_chars().str.replace(r"^([+-]?\d+)\.0+$", "$1")
-        wrong = values.is_null() & (raw.is_not_null() if gaps else True)
+        given = raw(table, column)
+        values = given.cast(pl.String, strict=False).str.strip_chars().str.replace(r"^([+-]?\d+)\.0+$", "$1")
+        wrong = values.is_null() & (given.is_not_null() if gaps else True)
         return bad.drop(table.with_columns(values.alias(MADE + name)), wrong, path, column, "an id")
 
     return Output((name,), (column,), place, turn)
@@ -282,7 +282,7 @@ def time_output(column: str, clock: Clock, name: str, place: str) -> Output:
 def split_output(column: str, name: str) -> Output:
     """Return the output of the column that says where a row belongs."""
     def turn(table: pl.DataFrame, bad: BadRows, path: Path) -> pl.DataFrame:
-        words = table[column].cast(pl.String, strict=False).str.strip_chars().str.to_lowercase()
+        words = raw(table, column).cast(pl.String, strict=False).str.strip_chars().str.to_lowercase()
         values = words.replace_strict(_SPLITS, default=None, return_dtype=pl.UInt8)
         return bad.drop(table.with_columns(values.alias(MADE + name)), values.is_null(), path, column,
                         "one of train, valid, test")

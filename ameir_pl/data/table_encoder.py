@@ -26,7 +26,8 @@ LABEL, SPLIT = "@label", "@split"
 """Reserved names of columns: 0 or 1 (UInt8); where a row belongs (UInt8, see :mod:`ameir_pl.data.splits`)."""
 LISTED = "@behavior/"
 """What the name of a list column of behaviors begins with; the field's name follows."""
-BATCH = 262_144
+BATCH = 32_768
+"""Rows that are put side by side at once: few enough to stay in the processor's cache."""
 WORKERS = 2
 """Columns that are encoded at a time: much of that is work for one core, and memory is that of so many columns."""
 T = TypeVar("T")
@@ -256,7 +257,11 @@ class _Encoder:
         starts = np.concatenate([[0], np.cumsum(np.bincount(split, minlength=len(SPLITS)))])
         with ColumnFile(self.folder / f"{name}.npy", shape, dtype) as file:
             for rows in _slices(total):
-                block = np.concatenate([part.read(rows) for part in parts], axis=1)
+                block = np.empty((rows.stop - rows.start, shape[1]), dtype)
+                at = 0
+                for part in parts:
+                    block[:, at:at + part.width] = part.read(rows)
+                    at += part.width
                 for number in range(len(SPLITS)):
                     chosen = block[split[rows] == number]
                     file.write(int(starts[number]), chosen)

@@ -13,7 +13,7 @@ from ameir_pl.data.table_columns import Output, convert, key_output
 from ameir_pl.data.table_description import Join
 from ameir_pl.data.table_sources import Source
 from ameir_pl.data.table_times import Clock
-from ameir_pl.data.table_types import plain, unfit
+from ameir_pl.data.table_types import plain, raw, unfit
 from ameir_pl.errors import AmeirError, did_you_mean
 
 _KEY = "@key"
@@ -82,7 +82,7 @@ class TableReader:
         source = self.source if number == 0 else self.joins[number - 1].source
         skipped = BadRows("skip", source.advice)
         for path, table in source.tables([column], skipped):
-            values = plain(table[column])
+            values = plain(raw(table, column))
             if found := unfit(values.dtype):
                 raise AmeirError(f"{path}, column '{column}': holds {found} where a time was expected ({place}). "
                                  f"{source.advice}")
@@ -111,8 +111,8 @@ class TableReader:
             sides.append((key, join, self._side(join, key, by_table.get(number, []))))
         own = by_table.get(0, [])
         needed = list(dict.fromkeys(c for o in own for c in o.columns))
-        for path, raw in self.source.tables(needed, self.bad):
-            table = convert(raw, own, self.missing, self.bad, path)
+        for path, chunk in self.source.tables(needed, self.bad):
+            table = convert(chunk, own, self.missing, self.bad, path)
             for key, join, side in sides:
                 table = table.join(side, on=key, how="left", maintain_order="left")
                 what = f"rows of {self.path.name} without a row in {join.source.paths()[0].name}"
@@ -129,8 +129,8 @@ class TableReader:
         outputs = [*outputs, key_output(join.key, key, f"{join.place}key")]
         needed = list(dict.fromkeys(c for o in outputs for c in o.columns))
         parts: list[tuple[Path, pl.DataFrame]] = [
-            (path, convert(raw, outputs, self.missing, self.bad, path))
-            for path, raw in join.source.tables(needed, self.bad)]
+            (path, convert(chunk, outputs, self.missing, self.bad, path))
+            for path, chunk in join.source.tables(needed, self.bad)]
         table = pl.concat([part for _, part in parts])
         twice = table[key].is_first_distinct()
         if not twice.all():

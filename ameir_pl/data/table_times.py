@@ -9,7 +9,7 @@ from typing import Literal
 import polars as pl
 
 from ameir_pl.data.bad_rows import BadRows
-from ameir_pl.data.table_types import plain
+from ameir_pl.data.table_types import plain, raw
 from ameir_pl.errors import AmeirError
 
 Form = Literal["whole", "fraction", "date"]
@@ -89,20 +89,20 @@ class Clock:
 
     def read(self, table: pl.DataFrame, column: str, bad: BadRows, path: Path, name: str) -> pl.DataFrame:
         """Return the table with ``name``, Int64, of a column's times; raises as ``BadRows.drop``."""
-        raw = plain(table[column])
+        given = plain(raw(table, column))
         if self.form == "date":
-            values = _dates(raw)
+            values = _dates(given)
         else:
-            stripped = raw.str.strip_chars() if raw.dtype == pl.String else raw
+            stripped = given.str.strip_chars() if given.dtype == pl.String else given
             exact = stripped.cast(pl.Int64, strict=False)
-            if raw.dtype.is_float() or (exact.is_null() & raw.is_not_null()).any():
+            if given.dtype.is_float() or (exact.is_null() & given.is_not_null()).any():
                 floats = stripped.cast(pl.Float64, strict=False)
                 floats = floats.set(~floats.is_finite().fill_null(False), None)
                 if self.form == "fraction":
                     exact = (floats * self._scale).round().cast(pl.Int64, strict=False)
                 else:
                     whole = floats.set((floats != floats.round()).fill_null(True), None).cast(pl.Int64, strict=False)
-                    exact = whole if raw.dtype.is_float() else exact.zip_with(exact.is_not_null(), whole)
+                    exact = whole if given.dtype.is_float() else exact.zip_with(exact.is_not_null(), whole)
             elif self.form == "fraction":
                 exact = (exact.cast(pl.Float64) * self._scale).cast(pl.Int64, strict=False)
             values = exact

@@ -6,6 +6,11 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 
+def raw(table: pl.DataFrame, column: str) -> pl.Series:
+    """Return a column under a plain name: methods of a series look it up by name, and take ``^a$`` for a pattern."""
+    return table.get_column(column).alias("raw")
+
+
 def plain(values: pl.Series) -> pl.Series:
     """Return a column in a type that it can be read from.
 

@@ -41,7 +41,8 @@ class Counter:
         """Count values; a null is a value of its own ("missing"), the elements of lists count each."""
         if isinstance(values.dtype, pl.List):
             values = values.drop_nulls().explode().drop_nulls()
-        counts = values.alias(_VALUE).to_frame().group_by(_VALUE).agg(pl.len().alias(_COUNT))
+        counts = (_count_sorted(values) if values.dtype.is_integer() else
+                  values.alias(_VALUE).to_frame().group_by(_VALUE).agg(pl.len().alias(_COUNT)))
         if self._counts is not None:
             counts = pl.concat([self._counts, counts]).group_by(_VALUE).agg(pl.col(_COUNT).sum())
         self._counts = counts
@@ -100,6 +101,18 @@ class Vocabulary:
         ids = np.full((len(values), width), PAD, np.int32)
         ids[np.arange(width) < lengths[:, None]] = self.encode(short.filter(short.list.len() > 0).explode())
         return ids
+
+
+def _count_sorted(values: pl.Series) -> pl.DataFrame:
+    """Count whole numbers by sorting them, which is several times as fast as grouping."""
+    ordered = np.sort(values.drop_nulls().to_numpy())
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ordered) else np.zeros(0, int)
+    counts = np.diff(np.append(starts, len(ordered))).astype(np.uint32)
+    table = pl.DataFrame([pl.Series(_VALUE, ordered[starts], values.dtype), pl.Series(_COUNT, counts)])
+    if not values.null_count():
+        return table
+    missing = [pl.Series(_VALUE, [None], values.dtype), pl.Series(_COUNT, [values.null_count()], pl.UInt32)]
+    return pl.concat([table, pl.DataFrame(missing)])
 
 
 def common_type(kinds: Iterable[pl.DataType]) -> pl.DataType:

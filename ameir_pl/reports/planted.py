@@ -14,7 +14,8 @@ def against_truth(planted: dict[str, Any] | None, interactions: Sequence[Sequenc
         interactions: what the searched architecture multiplies.
 
     Returns:
-        ``bayes`` (unless it is of other test rows), ``interactions``, and ``found``: those of the planted interactions that are among the architecture's.
+        ``bayes`` (unless it is of other test rows), ``interactions``, and ``found``: those of them that are among the
+        architecture's.
     """
     if planted is None:
         return None

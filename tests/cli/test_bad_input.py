@@ -205,6 +205,14 @@ def test_debug_shows_the_traceback(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, 
     assert stopped.value.code == 2 and "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [[], ["--help"], ["data"], ["data", "--help"]])
+def test_help_lists_the_commands(words: list[str], monkeypatch: pytest.MonkeyPatch,
+                                 capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["ameir", *words])
+    ameir.main()
+    assert "data infer" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("words", "near"), [(["derve"], "derive"), (["data", "fetsh"], "data fetch")])
 def test_an_unknown_command_is_answered_with_the_nearest(words: list[str], near: str, monkeypatch: pytest.MonkeyPatch,
                                                          capsys: pytest.CaptureFixture[str]) -> None:

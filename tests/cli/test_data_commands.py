@@ -116,7 +116,8 @@ def test_a_table_of_ratings_as_next_items(sequence_formats: dict[str, Path], tmp
         f"task: retrieval\ninput: {ratings}\ncolumns: [user, item, rating, time]\nuser: user\nitem: item\ntime: time\n"
         "core: 5\nbehaviors: {max_len: 6}\n")
     run = [*at(tmp_path, "table", f"dataset.source={tmp_path / 'next.yaml'}"), *SMALL,
-           f"paths.runs={tmp_path / 'runs'}", "dataset.train.batch_size=64", "space.layers=[conv3,max_pool3,zero]", "reference=null"]
+           f"paths.runs={tmp_path / 'runs'}", "dataset.train.batch_size=64", "space.layers=[conv3,max_pool3,zero]",
+           "reference=null"]
     metrics = search.main([*run, "stage=all"])
     assert set(metrics["models"]) == {"AMEIR-A"} and "hr@5" in metrics["models"]["AMEIR-A"]["test_full"]
 

@@ -160,3 +160,19 @@ def test_two_processes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_dataset_is_abstract() -> None:
     with pytest.raises(TypeError):
         Dataset(raw=Path(), encoded=Path())  # type: ignore[abstract]
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw, out = write_movielens(tmp_path / "raw"), tmp_path / "encoded"
+    kind = DATASETS.get("movielens")
+    encode = kind.encode
+
+    def meanwhile(self: Dataset, files: dict[str, Path], folder: Path) -> store.Tables:
+        with files["ratings"].open("a") as file:
+            file.write("1\t1\t5\t899999999\n")
+        return encode(self, files, folder)
+
+    monkeypatch.setattr(kind, "encode", meanwhile)
+    with pytest.raises(AmeirError, match="ml-100k.inter changed while being read"):
+        kind(raw=raw, encoded=out).prepare()
+    assert folders(out) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ameir_pl.data.splits import GivenSplit, RandomSplit, TimeSplit, assign, check, from_words, sampled_users
+from ameir_pl.data.splits import GivenSplit, RandomSplit, TimeSplit, assign, check, sampled_users
 from ameir_pl.errors import AmeirError
 
 
@@ -65,12 +65,6 @@ def test_sampled_users_do_not_depend_on_who_else_is_there() -> None:
     assert sampled_users(users, 1.0, 1).all() and not sampled_users(users, 0.0, 1).any()
     small = sampled_users(np.arange(20_000), 0.25, 1)
     assert abs(small.mean() - 0.25) < 0.01, "consecutive numbers are mixed as well"
-
-
-def test_words_of_a_split_column() -> None:
-    assert from_words(["train", "Valid ", "test", "dev"], "f").tolist() == [0, 1, 2, 1]
-    with pytest.raises(AmeirError, match="f, row 2: found 'tset'.*mean 'test'"):
-        from_words(["train", "tset"], "f")
 
 
 def test_checks(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ameir_pl.data import Encoded
+from ameir_pl.data import DATASETS, Encoded
 from ameir_pl.data.store import SCRATCH, Tables, Written, store
 from ameir_pl.errors import AmeirError
 from ameir_pl.schema import Field, Schema
@@ -68,6 +68,13 @@ def criteo_lines(rows: int = 3000) -> str:
     numbers, words = rng.integers(0, 9, (rows, 14)), rng.integers(0, 16**8, (rows, 26))
     return "".join("\t".join([str(n[0] % 2), *map(str, n[1:]), *(f"{w:08x}" for w in ws)]) + "\n"
                    for n, ws in zip(numbers, words, strict=True))
+
+
+def test_a_folder_with_brackets_and_stars_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text(criteo_lines(300))
+    encoded = tmp_path / "we [1] *ird"
+    data = DATASETS.get("criteo")(raw="none", encoded=encoded, source=tmp_path / "train.txt", min_count=1).prepare()
+    assert len(data) == 300
 
 
 @pytest.mark.parametrize("limit", [20_000, 200_000])
