@@ -119,7 +119,7 @@ class BadRows:
         return table
 
     def hexadecimals(self, table: pl.DataFrame, columns: Sequence[str], path: Path) -> pl.DataFrame:
-        """Return the table with columns of eight hexadecimal digits, capitals or not, turned into UInt32; null stays."""
+        """Return the table with columns of eight hexadecimal digits, capitals or not, turned into UInt32."""
         numbers = table.select(pl.col(columns).str.to_integer(base=16, dtype=pl.UInt32, strict=False))
         for column in _wrong(table, numbers, columns):
             table = self.drop(table, table[column].is_not_null() & ~table[column].str.contains("^[0-9a-fA-F]{8}$"),

@@ -160,7 +160,9 @@ class Table(Dataset):
         behaviors = about.behaviors or Behaviors(0)
         crossed = tuple(f for f in about.fields if f.kind != "dense")
         sparse = (*behaviors.fields, *crossed)
-        size = sum(path.stat().st_size for part, path in files.items() if part.startswith("events"))
+        events = [path for part, path in files.items() if part.startswith("events")]
+        # Compressed files hold several times their bytes.
+        size = sum(path.stat().st_size * (4 if path.suffix in (".gz", ".parquet") else 1) for path in events)
         return Plan(self.name, tuple(Field(f.name, f.vocabulary, f.group, 0 if f.kind == "multivalent" else 1)
                                      for f in crossed),
                     about.split, about.rule, tuple(Field(b.name, b.vocabulary) for b in behaviors.fields),
