@@ -11,7 +11,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from ameir_pl.data.bad_rows import LINE, BadRows
-from ameir_pl.data.text import BLOCK, blocks, count, csv_lines, open_bytes, text_line
+from ameir_pl.data.text import BLOCK, blocks, count, csv_lines, one_ahead, open_bytes, text_line
 from ameir_pl.errors import AmeirError, did_you_mean
 
 _NEAR_END = 200
@@ -77,7 +77,7 @@ def chunks(path: Path, separator: str, bad: BadRows, columns: Sequence[str] | No
     named = columns is None
     names = [word.strip() for word in header(path, separator, bad.advice)] if columns is None else list(columns)
     rows, skipped = 0, bad.skipped
-    for first, block in blocks(path, bad.advice, separator if quotes else "", size):
+    for first, block in one_ahead(blocks(path, bad.advice, separator if quotes else "", size)):
         if first == 1 and named:
             end = block.index(b"\n") + 1
             first, block = 2, block[end:]

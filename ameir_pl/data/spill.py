@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 import polars as pl
 
-SEGMENT = 2_000_000
+SEGMENT = 1_000_000
 """Rows that are read back at once; a row of lists counts as many as its longest column has elements."""
 
 

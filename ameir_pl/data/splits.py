@@ -119,12 +119,14 @@ def draw(among: np.ndarray, strata: np.ndarray, share: float, seed: list[int]) -
     drawn = np.zeros(len(among), bool)
     for value, count in zip(values, counts, strict=True):
         if count:
-            inside = np.flatnonzero(among & (strata == value))
+            # Masks, of one byte a row, where indices would take eight.
+            inside = among & (strata == value)
             own = keys[inside]
-            limit = np.partition(own, count - 1)[count - 1]
-            drawn[inside[own < limit]] = True
-            ties = inside[own == limit]  # equal keys: the first rows, as many as are missing
-            drawn[ties[:count - int(np.count_nonzero(own < limit))]] = True
+            own.partition(count - 1)
+            below = inside & (keys < own[count - 1])
+            drawn |= below
+            ties = np.flatnonzero(inside & (keys == own[count - 1]))  # the first of equal keys, as many as are missing
+            drawn[ties[:count - int(np.count_nonzero(below))]] = True
     return drawn
 
 

@@ -10,6 +10,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -151,7 +152,10 @@ def _write(folder: Path, tables: Tables, about: dict[str, Any]) -> None:
     if tables.vocabularies is not None:
         write_vocabularies(folder, tables.vocabularies)
     write_json(folder / "schema.json", tables.schema.to_dict())
-    files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(folder.iterdir())}
+    paths = sorted(folder.iterdir())
+    with ThreadPoolExecutor(2) as pool:
+        sums = pool.map(sha256, paths)
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": sum_} for path, sum_ in zip(paths, sums, strict=True)}
     write_json(folder / "manifest.json", {
         "dataset": tables.schema.dataset, **about, "rows": tables.rows, "columns": columns, "files": files,
         "notes": tables.notes})

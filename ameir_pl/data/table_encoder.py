@@ -18,6 +18,7 @@ from ameir_pl.data.histories import TIME, TRAIN, USER, Histories
 from ameir_pl.data.spill import ColumnFile, Scratch, Spill
 from ameir_pl.data.splits import GivenSplit, Split, TimeSplit
 from ameir_pl.data.store import SCRATCH, SPLITS, Tables, Written
+from ameir_pl.data.text import one_ahead
 from ameir_pl.data.vocabulary import Counter, Vocabulary, common_type
 from ameir_pl.errors import AmeirError
 from ameir_pl.schema import OOV, Field, Schema
@@ -112,9 +113,13 @@ class _Encoder:
         sizes, ids = self._ids(fields, behaviors, train, history)
         knots, dense = self._dense(train)
         total = len(label)
+        with ThreadPoolExecutor(WORKERS) as pool:
+            by_field = [ids[f"fields/{f.name}"] for f in fields]
+            side_by_side = {
+                "fields": pool.submit(self._by_split, "fields", split, by_field, "int32", total),
+                "dense": pool.submit(self._by_split, "dense", split, dense, "float32", total)}
         columns: dict[str, np.ndarray | Written] = {
-            "fields": self._by_split("fields", split, [ids[f"fields/{f.name}"] for f in fields], "int32", total),
-            "dense": self._by_split("dense", split, dense, "float32", total),
+            **{name: made.result() for name, made in side_by_side.items()},
             "label": self._sorted(split, label.astype(np.float32))}
         notes: dict[str, Any] = {"clicks": f"{label.mean():.4f} of {total} rows"}
         if history is not None:
@@ -140,7 +145,7 @@ class _Encoder:
         lists = [f.name for f in plan.fields if f.width == 0]
         longest = dict.fromkeys(lists, 1)
         timed = has_events or self.needs_time
-        for chunk in chunks:
+        for chunk in one_ahead(chunks):
             kept[LABEL].append(chunk[LABEL].to_numpy())
             if timed:
                 kept[TIME].append(chunk[TIME].cast(pl.Int64).to_numpy())

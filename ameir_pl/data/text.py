@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
 from ameir_pl.errors import AmeirError
 
+T = TypeVar("T")
 BLOCK = 32 * 2**20
 """Bytes of a block, decompressed."""
 LONGEST = 64 * 2**20
@@ -124,6 +126,16 @@ def _ends_inside(block: bytes, separator: str) -> bool:
 def csv_lines(text: str) -> Iterator[str]:
     """Yield lines for the csv module, which would take a carriage return alone for the end of one."""
     return (line.removesuffix("\r").replace("\r", " ") + "\n" for line in text.removesuffix("\n").split("\n"))
+
+
+def one_ahead(items: Iterable[T]) -> Iterator[T]:
+    """Yield items while a thread makes the next one."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, iterator, end)
+        while (item := waiting.result()) is not end:
+            waiting = pool.submit(next, iterator, end)
+            yield item  # type: ignore[misc]
 
 
 def first_lines(path: Path, advice: str, size: int = 2**16) -> list[str]:
