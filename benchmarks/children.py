@@ -27,6 +27,7 @@ def child(code: str, *arguments: str, python: Path | str = sys.executable) -> di
     tail = ("\nimport json as _j, resource as _r, time as _t\n"
             "print('\\n' + _j.dumps({'seconds': _t.perf_counter() - start, "
             "'peak_mb': _r.getrusage(_r.RUSAGE_SELF).ru_maxrss / 1000}))\n")
+    os.sync()  # what was written before must not slow down what is timed now
     done = subprocess.run([str(python), "-c", code + tail, *arguments], capture_output=True, text=True, cwd=ROOT,
                           check=False)
     if done.returncode:
