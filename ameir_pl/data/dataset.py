@@ -148,7 +148,7 @@ class Dataset(ABC):
         start = time.monotonic()
         names = ", ".join(sorted(str(path) for path in files.values()))
         console().print(f"{self.name}: encoding {names}", markup=False, emoji=False)
-        planted = planted_truth(list(files.values()))
+        planted = planted_truth(self.name, list(files.values()))
         defaults = inspect.signature(type(self)).parameters
         if planted and any(getattr(self, name) != defaults[name].default for name in self.chooses_rows):
             del planted["bayes"]  # it is of other test rows
@@ -195,15 +195,15 @@ def _stamps(files: dict[str, Path]) -> dict[str, tuple[int, int]]:
     return {part: (status.st_size, status.st_mtime_ns) for part, status in found.items()}
 
 
-def planted_truth(files: Sequence[Path]) -> dict[str, Any] | None:
+def planted_truth(dataset: str, files: Sequence[Path]) -> dict[str, Any] | None:
     """Return ``interactions`` and ``bayes`` of the ``truth.json`` that generated files have beside them; None for files
-    it does not name, or names with another size."""
+    it does not name, or names with another size, or that are read as another dataset, whose test rows are others."""
     for folder in {path.parent for path in files}:
         try:
             truth = json.loads((folder / TRUTH).read_text(encoding="utf-8"))
             made = truth["files"]
-            if all((folder / name).stat().st_size == size for name, size in made.items()) and any(
-                    path.name in made for path in files):
+            whole = all((folder / name).stat().st_size == size for name, size in made.items())
+            if truth["dataset"] == dataset and whole and any(path.name in made for path in files):
                 return {"interactions": truth.get("interactions", []), "bayes": truth["bayes"]}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
