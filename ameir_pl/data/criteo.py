@@ -11,7 +11,7 @@ import polars as pl
 
 from ameir_pl.data.bad_rows import LINE, BadRows, Policy
 from ameir_pl.data.dataset import DATASETS, Dataset
-from ameir_pl.data.delimited import chunks, header, need_header
+from ameir_pl.data.delimited import chunks, header, is_number, need_header
 from ameir_pl.data.layouts import CRITEO
 from ameir_pl.data.splits import RandomSplit
 from ameir_pl.data.store import Tables
@@ -107,7 +107,7 @@ def _rows(path: Path, bad: BadRows, hexadecimal: bool) -> Iterator[pl.DataFrame]
         tables = chunks(path, "\t", bad, COLUMNS, dense=CRITEO.dense)
     else:
         words = header(path, ",", bad.advice)
-        if len(words) == len(COLUMNS) and _is_number(words[0]):
+        if len(words) == len(COLUMNS) and is_number(words[0]):
             raise AmeirError(f"{path}: 40 comma-separated columns without a header. Are they Criteo's raw columns "
                              f"({', '.join(COLUMNS[:3])}, …, C26), or indices that somebody encoded already? Put the "
                              "header label,I1,…,I13,C1,…,C26 on top if they are raw. An encoded table can be "
@@ -123,11 +123,3 @@ def _rows(path: Path, bad: BadRows, hexadecimal: bool) -> Iterator[pl.DataFrame]
         if hexadecimal:
             table = bad.hexadecimals(table, CRITEO.vocabularies, path)
         yield table.rename({"label": LABEL})
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True

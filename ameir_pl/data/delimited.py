@@ -38,6 +38,15 @@ def header(path: Path, separator: str, advice: str) -> list[str]:
         raise AmeirError(f"{path}, line 1: the header cannot be read ({error}).{ends} {advice}") from error
 
 
+def is_number(word: str) -> bool:
+    """Return whether a word is a number, which words of a header seldom are."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 def need_header(found: Sequence[str], wanted: Sequence[str], path: Path, advice: str) -> None:
     """Raise ``AmeirError`` when a header (blanks around its words do not matter) lacks a column of ``wanted``."""
     names = [word.strip() for word in found]

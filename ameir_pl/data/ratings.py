@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from ameir_pl.data.bad_rows import BadRows
-from ameir_pl.data.delimited import chunks, header, need_header
+from ameir_pl.data.delimited import chunks, header, is_number, need_header
 from ameir_pl.errors import AmeirError
 
 NEEDED = ("user", "item", "timestamp")
@@ -21,15 +21,6 @@ _ALIASES = {"user": ("user", "user_id", "userid", "reviewerid"),
 _OPTION = "dataset.options.columns=[item,user,rating,timestamp] names the columns in their order."
 _ASIN = r"^[0-9A-Z]{10}$"
 _SAMPLE = 2**20
-
-
-def is_number(word: str) -> bool:
-    """Whether a word is a number: a first line that has none is a header."""
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def read_ratings(path: Path, separator: str, bad: BadRows, columns: Sequence[str] | None = None) -> pl.DataFrame:

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from ameir_pl.data.bad_rows import LINE, SHOWN, BadRows
-from ameir_pl.data.delimited import chunks
-from ameir_pl.data.ratings import is_number, read_ratings
+from ameir_pl.data.delimited import chunks, is_number
+from ameir_pl.data.ratings import read_ratings
 from ameir_pl.data.reviews import read_reviews, told
 from ameir_pl.data.text import blocks, open_bytes, text_line
 from ameir_pl.errors import AmeirError

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ameir_pl.data.bad_rows import LINE, BadRows
-from ameir_pl.data.delimited import chunks, header, need_header
+from ameir_pl.data.delimited import chunks, header, is_number, need_header
 from ameir_pl.data.text import BLOCK
 from ameir_pl.errors import AmeirError, did_you_mean
 
@@ -86,7 +86,7 @@ class Source:
         if self.columns:
             return dict.fromkeys(self.columns, "")
         words = [word.strip() for word in header(path, self.separator_of(path), self.advice)]
-        numbers = [word for word in words if _is_number(word)]
+        numbers = [word for word in words if is_number(word)]
         if numbers:
             raise AmeirError(f"{path}, line 1: '{numbers[0]}' is a value, so the file has no header. Put one on top, "
                              f"or name its {len(words)} columns in {self.description}: `columns: [label, user, …]`.")
@@ -192,11 +192,3 @@ def _chosen(numbers: pl.Series, table: pl.DataFrame, columns: Mapping[str, str])
 
 def _short(error: Exception) -> str:
     return str(error).splitlines()[0][:120].rstrip(".") if str(error) else type(error).__name__
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
