@@ -152,12 +152,11 @@ class Ameir(nn.Module):
         """Stages 2 and 3: interactions, MLP, SE shortcut and head."""
         which = self.which(architecture.interactions)
         p_b = self.interactions(x.fields, which)  # (B, M, K)
-        h_0 = self.h0(x, h_a, p_b)
         layers = hidden_layers(architecture.mlp)
         if which is None:
-            h = self.mlp(h_0, layers, statistics)
+            h = self.mlp(self.h0(x, h_a, p_b), layers, statistics)
         else:
-            first = self.mlp.first(h_0, layers[0][0], self.columns_of(which))
+            first = self.with_interactions(self.without_interactions(x, h_a, layers[0][0]), p_b, which)
             h = self.mlp.forward_from(first, layers, statistics)
         shortcut = self.shortcut(torch.cat([x.fields, p_b], 1)) if self.capacity.shortcut else None
         return self.head(h, shortcut)
@@ -200,13 +199,17 @@ class Ameir(nn.Module):
         """Return the named parts of the MLP's input and their widths."""
         return segments(self.schema, self.embedding_size, self.capacity.interactions, self.capacity.behavior)
 
-    def columns_of(self, which: Tensor) -> Tensor:
-        """Return the columns of the first hidden layer that are used when only the interactions ``which`` are."""
+    def without_interactions(self, x: Inputs, h_a: Tensor | None, units: int) -> Tensor:
+        """Return the first hidden layer's product (B, units) of all but the interactions, with its bias."""
         begin, end = self._interaction_columns
-        size = self.embedding_size
-        chosen = begin + (which[:, None] * size + torch.arange(size, device=which.device)).flatten()
-        every = torch.arange(self.mlp.in_features, device=which.device)
-        return torch.cat([every[:begin], chosen, every[end:]])
+        every = torch.arange(self.mlp.in_features, device=x.fields.device)
+        none = x.fields.new_zeros(len(x), 0, self.embedding_size)
+        return self.mlp.first(self.h0(x, h_a, none), units, torch.cat([every[:begin], every[end:]]))
+
+    def with_interactions(self, rest: Tensor, p_b: Tensor, which: Tensor) -> Tensor:
+        """Add to ``rest`` (B, U) of :meth:`without_interactions` the projection of the interactions ``p_b`` (B, M, K),
+        which are those that ``which`` (M,) names by index (paper, Sec. 2.3 step 2)."""
+        return torch.addmm(rest, p_b.flatten(1), self.projections(which, rest.shape[1]).flatten(0, 1))
 
     def projections(self, which: Tensor, units: int) -> Tensor:
         """Return the columns of the first hidden layer of each of the given interactions, (M, K, units)."""

@@ -77,7 +77,7 @@ class ElasticMlp(nn.Module):
     @property
     def first(self) -> ElasticLinear:
         """The first layer, for those who compute its product themselves and go on with :meth:`forward_from`."""
-        return self._linear(0)
+        return self.layer(0)
 
     def forward(self, h0: Tensor, layers: Sequence[tuple[int, str]],
                 statistics: Sequence[Statistics | None] | None = None) -> Tensor:
@@ -107,9 +107,9 @@ class ElasticMlp(nn.Module):
         x = first
         for index, (units, activation) in enumerate(layers):
             if index > 0:
-                x = self._linear(index)(x, units)  # (B, units)
+                x = self.layer(index)(x, units)  # (B, units)
             given = None if statistics is None else statistics[index]
-            x = self.dropout(self._activate(x, index, activation, given))
+            x = self.dropout(self.activate(x, index, activation, given))
         return x
 
     def statistics(self, h0: Tensor, layers: Sequence[tuple[int, str]]) -> list[Statistics | None]:
@@ -131,9 +131,9 @@ class ElasticMlp(nn.Module):
         x = first
         for index, (units, activation) in enumerate(layers):
             if index > 0:
-                x = self._linear(index)(x, units)  # (B, units)
+                x = self.layer(index)(x, units)  # (B, units)
             found.append(batch_statistics(x) if activation == DICE else None)
-            x = self._activate(x, index, activation, found[-1])
+            x = self.activate(x, index, activation, found[-1])
         return found
 
     @torch.no_grad()
@@ -145,7 +145,8 @@ class ElasticMlp(nn.Module):
                 dice.mean[:len(given[0])].copy_(given[0])  # type: ignore[union-attr, operator, index]
                 dice.variance[:len(given[1])].copy_(given[1])  # type: ignore[union-attr, operator, index]
 
-    def _linear(self, index: int) -> ElasticLinear:
+    def layer(self, index: int) -> ElasticLinear:
+        """Return a hidden layer's linear part; raises ``AmeirError`` beyond the last."""
         if index >= len(self.linears):
             raise AmeirError(f"This MLP has {len(self.linears)} layers and was asked for one more.")
         return cast(ElasticLinear, self.linears[index])
@@ -157,7 +158,11 @@ class ElasticMlp(nn.Module):
             raise AmeirError(f"The first layer's product has {first.shape[-1]} columns, its layer "
                              f"{layers[0][0]} units.")
 
-    def _activate(self, x: Tensor, index: int, activation: str, statistics: Statistics | None) -> Tensor:
+    def activate(self, x: Tensor, index: int, activation: str, statistics: Statistics | None = None) -> Tensor:
+        """Return the activation of layer ``index`` of its product ``x`` (B, u), without dropout.
+
+        Raises ``AmeirError`` for one the layer was not made for. ``statistics`` are Dice's, as in :meth:`forward`.
+        """
         if activation not in self.activations[index]:
             raise AmeirError(f"Layer {index + 1} of this MLP was not made for the activation '{activation}'; it holds: "
                              f"{', '.join(self.activations[index]) or 'none'}.")

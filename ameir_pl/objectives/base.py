@@ -32,6 +32,10 @@ class Objective(Protocol):
         """Return the metrics over all rows of all batches."""
         ...
 
+    def score(self, predictions: Sequence[dict[str, Tensor]]) -> float:
+        """Return ``fitness`` alone, over all rows of all batches."""
+        ...
+
 
 def make_objective(schema: Schema, loss: str) -> Objective:
     """Return the objective of a dataset; raises ``AmeirError`` for a loss that does not fit its task."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,30 +30,53 @@ class Ctr:
 
     def metrics(self, predictions: Sequence[dict[str, Tensor]]) -> dict[str, float]:
         """Return ``auc`` and ``logloss`` over all rows; raises ``AmeirError`` when only one class is there."""
-        logit = torch.cat([p["logit"] for p in predictions]).double()
-        label = torch.cat([p["label"] for p in predictions])
-        clicks = int(label.sum())
-        if clicks in (0, len(label)):
-            raise AmeirError(f"All {len(label)} rows to evaluate have the label {int(clicks > 0)}; AUC needs both. "
-                             "Use more rows, or another split.")
+        logit, label = _joined(predictions)
         return {"auc": auc(logit, label > 0),
-                "logloss": F.binary_cross_entropy_with_logits(logit, label.double()).item()}
+                "logloss": F.binary_cross_entropy_with_logits(logit.double(), label.double()).item()}
+
+    def score(self, predictions: Sequence[dict[str, Tensor]]) -> float:
+        """Return the AUC alone."""
+        logit, label = _joined(predictions)
+        return auc(logit, label > 0)
+
+
+def _joined(predictions: Sequence[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
+    logit = torch.cat([p["logit"] for p in predictions])
+    label = torch.cat([p["label"] for p in predictions])
+    clicks = int(label.sum())
+    if clicks in (0, len(label)):
+        raise AmeirError(f"All {len(label)} rows to evaluate have the label {int(clicks > 0)}; AUC needs both. "
+                         "Use more rows, or another split.")
+    return logit, label
+
+
+_SIGN = np.uint32(1 << 31)
 
 
 def auc(logit: Tensor, clicked: Tensor) -> float:
     """Return how often a clicked row is above one that is not, a tie counting half; NaN when a logit is NaN.
 
-    By the sum of ranks (Mann and Whitney 1947) of the logits: a sigmoid saturates, even in float64 beyond 37, and its
-    ties would move the AUC.
+    By counting pairs (Mann and Whitney 1947) of the logits: a sigmoid saturates, even in float64 beyond 37, and its
+    ties would move the AUC. One sort of whole numbers, several times as fast as one that also returns an order: the
+    bits of a float32, its sign turned, are in the order of its values, and the click is put below them as the last bit.
 
     Args:
-        logit: (B,) in any order.
+        logit: (B,) float32, in any order.
         clicked: (B,) bool with both values.
     """
-    if logit.isnan().any():
+    values = np.ascontiguousarray(logit.detach().cpu().numpy(), dtype=np.float32)
+    if np.isnan(values).any():
         return math.nan
-    _, place, counts = torch.unique(logit, return_inverse=True, return_counts=True)
-    rank = counts.cumsum(0).double() - (counts.double() - 1) / 2  # from 1; equal logits share their mean rank
-    clicks = int(clicked.sum())
-    above = rank[place[clicked]].sum().item() - clicks * (clicks + 1) / 2
-    return above / (clicks * (len(logit) - clicks))
+    bits = (values + np.float32(0)).view(np.uint32)  # + 0: a negative zero equals the positive one
+    keys = np.where(bits & _SIGN, ~bits, bits | _SIGN).astype(np.uint64) << np.uint64(1)
+    keys |= clicked.cpu().numpy().astype(np.uint64)
+    keys.sort()
+    click = (keys & np.uint64(1)).astype(np.int64)
+    below = np.cumsum(1 - click)  # rows without a click up to here; of equal logits they come first
+    pairs = 2 * int(below[click > 0].sum())
+    start = np.flatnonzero(np.diff(keys >> np.uint64(1), prepend=~keys[:1]))
+    if len(start) < len(keys):  # within a tie each pair counts half
+        ties, size = np.add.reduceat(click, start), np.diff(start, append=len(keys))
+        pairs -= int((ties * (size - ties)).sum())
+    clicks = int(click.sum())
+    return pairs / (2 * clicks * (len(keys) - clicks))

@@ -85,6 +85,10 @@ class Retrieval:
                 result[f"{prefix}{metric}@{cutoff}"] = gain.mean().item()
         return result
 
+    def score(self, predictions: Sequence[dict[str, Tensor]]) -> float:
+        """Return ``ndcg@5`` among the sampled negatives."""
+        return self.metrics([{"rank": p["rank"]} for p in predictions])[self.fitness]
+
 
 def rank(positive: Tensor, others: Tensor) -> Tensor:
     """Return the rank (B,) of ``positive`` (B, 1) among ``others`` (B, C), from 1; a tie counts half a rank.

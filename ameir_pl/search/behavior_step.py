@@ -8,7 +8,7 @@ from random import Random
 
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.models.capacity import Capacity
-from ameir_pl.search.evaluator import CandidateScorer
+from ameir_pl.search.evaluator import CandidateScorer, race_of, raced, say_whole
 from ameir_pl.search.finalists import best_of, write_stage
 from ameir_pl.search.problem import Problem
 from ameir_pl.space.architecture import Architecture
@@ -31,9 +31,11 @@ def search_behavior(problem: Problem) -> None:
         stacks, whole = sample_distinct(space, budget.samples, Random(f"{problem.seed}/stage1/candidates"))
         scorer = CandidateScorer(supernet, problem.objective,
                                  problem.data.subset("valid", budget.valid_rows, problem.seed))
-        ranking = scorer.rank([replace(base, blocks=s) for s in stacks], "stage1/scoring")
+        say_whole("stage1", space.size(), budget.samples)
+        race = race_of(budget, len(stacks), budget.top)
+        ranking = scorer.rank([replace(base, blocks=s) for s in stacks], "stage1/scoring", race)
         winner, finalists = best_of(problem, supernet, ranking, STAGE)
         write_stage(problem, folder, STAGE, started=started, supernet=supernet, ranking=ranking,
                     architecture=winner.architecture, winner=winner.state_dict(), winner_model=winner,
                     summary={"space": space.size(), "scored": len(ranking), "whole_space": whole,
-                             "finalists": finalists, "activations": counts})
+                             "finalists": finalists, "activations": counts, **raced(race)})

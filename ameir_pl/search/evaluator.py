@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ameir_pl.batch import Batch
+from ameir_pl.errors import AmeirError
 from ameir_pl.models.ameir import Ameir, Inputs
 from ameir_pl.models.cost import network_parameters
+from ameir_pl.models.sharing import DiceStatistics, dice_statistics_each, predict_each
 from ameir_pl.objectives.base import Objective
-from ameir_pl.progress import Meter
+from ameir_pl.progress import Meter, console
+from ameir_pl.search.problem import Budget
+from ameir_pl.search.racing import Race
 from ameir_pl.space.architecture import Architecture
+
+ROWS = 1024
+"""Rows that are scored at a time: what one block or layer reads and writes of them stays in a processor's cache."""
 
 
 @contextmanager
@@ -40,53 +49,142 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], objective: Objective, f
 
 
 class CandidateScorer:
-    """Scores children of one supernet on fixed rows, one after the other; embeddings are looked up once.
+    """Scores children of one supernet on fixed rows.
+
+    :meth:`rank` computes once what candidates have in common (:mod:`ameir_pl.models.sharing`), some rows at a time and
+    those with short histories apart from those with long ones; its scores are those of :meth:`score`, which runs one
+    child from ids to metric.
 
     Args:
-        model: the supernet.
+        model: the supernet; its weights must not change while this scores.
         objective: its ``fitness`` is the score.
         valid: the rows that score.
-        calibration: training rows on which a child's Dice statistics are recomputed.
+        calibration: training rows on which a child's Dice statistics are recomputed; none means the first of ``valid``.
+        rows: scored at a time.
     """
 
-    def __init__(self, model: Ameir, objective: Objective, valid: Sequence[Batch], calibration: Sequence[Batch] = ()
-                 ) -> None:
-        self.model, self.objective = model, objective
+    def __init__(self, model: Ameir, objective: Objective, valid: Sequence[Batch], calibration: Sequence[Batch] = (),
+                 *, rows: int = ROWS) -> None:
+        self.model, self.objective, self._rows = model, objective, rows
         device = model.embedding.weight.device
         self.batches = [b.to(device) for b in valid]
         with evaluating(model):
-            self._inputs = [model.embed(b) for b in self.batches]
-            self._calibration = (Inputs.join([model.embed(b.to(device)) for b in calibration]) if calibration
-                                 else self._inputs[0])
-        self._shared: dict[tuple, list[Tensor | None]] = {}
+            self._calibration = Inputs.join([model.embed(b.to(device)) for b in calibration or self.batches[:1]])
 
     def score(self, architecture: Architecture) -> float:
-        """Return the fitness of one child."""
+        """Return the fitness of one child, sharing nothing with any other."""
         with evaluating(self.model):
             statistics = None
             if any(layer.activation == "dice" for layer in architecture.mlp):
                 statistics = self.model.dice_statistics(self._calibration, architecture)
             predictions = []
-            for batch, x, h_a in zip(self.batches, self._inputs, self._history(architecture), strict=True):
-                output = self.model.aggregate(x, h_a, architecture, statistics)
+            for batch in self.batches:
+                output = self.model.predict(self.model.embed(batch), architecture, statistics)
                 predictions.append(self.objective.predictions(self.model, output, batch))
-        return self.objective.metrics(predictions)[self.objective.fitness]
+        return self.objective.score(predictions)
 
-    def _history(self, architecture: Architecture) -> list[Tensor | None]:
-        """Return h_a of every batch; candidates with the same blocks (steps 2 and 3) share it."""
-        if architecture.blocks not in self._shared:
-            self._shared = {architecture.blocks: [self.model.behavior(x, architecture.blocks) for x in self._inputs]}
-        return self._shared[architecture.blocks]
+    def scores(self, candidates: Sequence[Architecture], meter: Meter | None = None, race: Race | None = None
+               ) -> list[float]:
+        """Return the fitness of each of the distinct candidates; what ``race`` drops has that of the rows it saw."""
+        found: list[list[dict[str, Tensor]]] = [[] for _ in candidates]
+        alive = list(range(len(candidates)))
+        groups = 1 if race is None else race.groups
+        outputs, expected = 0, 0
+        with evaluating(self.model):
+            statistics = dice_statistics_each(self.model, self._calibration, candidates)
+            for group in range(groups):
+                seen = [len(found[i]) for i in alive]
+                parts = [p for b in self.batches for p in by_length(b[slice(group, None, groups)], self._rows)]
+                if not parts:  # fewer rows than groups
+                    continue
+                expected = max(expected, len(parts) * groups)
+                for part in parts:
+                    for place, prediction in self._predictions(part, [candidates[i] for i in alive], statistics):
+                        found[alive[place]].append(prediction)
+                        outputs += 1
+                        if meter is not None and outputs % expected == 0:
+                            meter.advance()
+                if race is not None:
+                    join = _Joiner()
+                    own = [self._group_score(join(found[i][n:])) for i, n in zip(alive, seen, strict=True)]
+                    alive = [alive[k] for k in race.survivors(own)]
+        if meter is not None:
+            meter.advance(len(candidates) - meter.done)
+        join = _Joiner()
+        return [self.objective.score([join(predictions)]) for predictions in found]
 
-    def rank(self, candidates: Sequence[Architecture], description: str) -> list[tuple[Architecture, float, int]]:
-        """Return (candidate, score, parameters), best first; of equal scores the smaller model, then the name."""
-        rows = []
+    def _group_score(self, predictions: dict[str, Tensor]) -> float:
+        try:
+            return self.objective.score([predictions])
+        except AmeirError:  # a group of one class alone says nothing about who is better
+            return float("nan")
+
+    def _predictions(self, part: Batch, candidates: Sequence[Architecture], statistics: DiceStatistics
+                     ) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        x = self.model.embed(part)
+        for place, output in predict_each(self.model, x, candidates, statistics):
+            yield place, self.objective.predictions(self.model, output, part)
+
+    def rank(self, candidates: Sequence[Architecture], description: str, race: Race | None = None
+             ) -> list[tuple[Architecture, float, int]]:
+        """Return (candidate, score, parameters), best first; of equal scores the smaller model, then the name.
+
+        With a ``race`` those that it dropped come behind all others.
+        """
         with Meter(description, len(candidates), "candidates") as meter:
-            for candidate in candidates:
-                score = self.score(candidate)
-                rows.append((candidate, score, network_parameters(self.model, candidate)))
-                meter.advance()
-        return sorted(rows, key=lambda r: (-r[1] if r[1] == r[1] else float("inf"), r[2], r[0].to_json()))
+            scores = self.scores(candidates, meter, race)
+        dropped = set() if race is None else race.dropped
+        rows = [(i in dropped, a, score, network_parameters(self.model, a))
+                for i, (a, score) in enumerate(zip(candidates, scores, strict=True))]
+        rows.sort(key=lambda r: (r[0], -r[2] if r[2] == r[2] else float("inf"), r[3], r[1].to_json()))
+        return [row[1:] for row in rows]
 
 
-__all__ = ["CandidateScorer", "evaluate", "evaluating"]
+class _Joiner:
+    """Joins a candidate's predictions over its parts; what candidates share (the labels) is joined once."""
+
+    def __init__(self) -> None:
+        self._joined: dict[tuple[int, ...], Tensor] = {}
+
+    def __call__(self, predictions: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        whole = {}
+        for name in predictions[0]:
+            parts = [p[name] for p in predictions]
+            key = tuple(map(id, parts))
+            if key not in self._joined:
+                self._joined[key] = torch.cat(parts)
+            whole[name] = self._joined[key]
+        return whole
+
+
+def by_length(batch: Batch, rows: int) -> Iterator[Batch]:
+    """Yield the rows of ``batch`` in parts of at most ``rows``, by the length of their histories and cut to it."""
+    if len(batch) == 0 or batch.mask.shape[0] == 0 or batch.mask.shape[1] == 0:
+        for start in range(0, len(batch), rows):
+            yield batch[slice(start, start + rows)]
+        return
+    lengths = batch.mask.sum(1)
+    for chosen in torch.argsort(lengths, stable=True).split(rows):
+        longest = max(int(lengths[chosen[-1]]), 1)
+        part = batch[chosen]
+        yield replace(part, behaviors=part.behaviors[:, :longest], mask=part.mask[:, :longest])
+
+
+def race_of(budget: Budget, candidates: int, top: int) -> Race | None:
+    """Return the race that ``budget.racing`` asks for, None without."""
+    return Race(candidates, top) if budget.racing else None
+
+
+def raced(race: Race | None) -> dict[str, Any]:
+    """Return what a stage's summary says of a race; nothing without one."""
+    return {} if race is None else {"racing": {"dropped": len(race.dropped), "work": round(race.work, 4)}}
+
+
+def say_whole(stage: str, size: int, samples: int) -> None:
+    """Say that a space is not sampled, where it is no larger than the number of samples."""
+    if size <= samples:
+        console().print(f"{stage}: the space has {size} architectures, no more than the {samples} to sample: all of "
+                        "them are scored.")
+
+
+__all__ = ["CandidateScorer", "by_length", "evaluate", "evaluating", "race_of", "raced", "say_whole"]

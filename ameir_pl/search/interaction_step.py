@@ -12,13 +12,15 @@ from ameir_pl.models.ameir import Ameir
 from ameir_pl.models.capacity import Capacity
 from ameir_pl.models.derive import inherit
 from ameir_pl.search.assembly import stage_model
-from ameir_pl.search.evaluator import CandidateScorer
+from ameir_pl.search.evaluator import CandidateScorer, race_of, raced
 from ameir_pl.search.finalists import Ranking, write_stage
 from ameir_pl.search.problem import Problem
 from ameir_pl.space.architecture import Architecture, Interaction
 from ameir_pl.space.sampling import InteractionRounds
 
 STAGE = 2
+ROWS = 256
+"""Rows that are scored at a time; several candidates are, too."""
 
 
 def search_interactions(problem: Problem) -> None:
@@ -37,12 +39,14 @@ def search_interactions(problem: Problem) -> None:
             rounds = InteractionRounds(candidates, base, problem.seed + 1000 * cycle, budget.paths)
             counts = problem.engine.train_supernet(supernet, rounds, epochs=budget.cycle_epochs,
                                                    phase=f"stage2/cycle{cycle}")
-            scorer = CandidateScorer(supernet, problem.objective, valid)
+            scorer = CandidateScorer(supernet, problem.objective, valid, rows=ROWS)
+            most = max(budget.keep, wanted)
+            race = race_of(budget, len(candidates), most)
             ranking = scorer.rank([replace(base, interactions=(c,)) for c in candidates],
-                                  f"stage2/cycle{cycle} scoring")
-            kept = tuple(a.interactions[0] for a, _, _ in ranking[:max(budget.keep, wanted)])
+                                  f"stage2/cycle{cycle} scoring", race)
+            kept = tuple(a.interactions[0] for a, _, _ in ranking[:most])
             cycles.append({"candidates": len(candidates), "kept": len(kept), "best": ranking[0][1],
-                           "activations": _spread(counts)})
+                           "activations": _spread(counts), **raced(race)})
             previous = supernet
         if len(kept) < wanted:
             raise AmeirError(f"The dataset's {len(problem.schema.fields)} fields give {len(kept)} interactions, fewer "

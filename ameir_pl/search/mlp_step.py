@@ -10,7 +10,7 @@ from ameir_pl.models.ameir import Ameir
 from ameir_pl.models.capacity import Capacity
 from ameir_pl.models.derive import inherit
 from ameir_pl.search.assembly import assembled, variant_architecture
-from ameir_pl.search.evaluator import CandidateScorer
+from ameir_pl.search.evaluator import CandidateScorer, race_of, raced, say_whole
 from ameir_pl.search.finalists import best_of, write_stage
 from ameir_pl.search.problem import Problem
 from ameir_pl.space.sampling import MlpRounds
@@ -37,9 +37,11 @@ def search_mlp(problem: Problem) -> None:
         scorer = CandidateScorer(supernet, problem.objective,
                                  problem.data.subset("valid", budget.valid_rows, problem.seed),
                                  problem.data.subset("train", budget.calibration_rows, problem.seed))
-        ranking = scorer.rank([replace(base, mlp=m) for m in mlps], "stage3/scoring")
+        say_whole("stage3", space.size(), budget.samples)
+        race = race_of(budget, len(mlps), budget.top)
+        ranking = scorer.rank([replace(base, mlp=m) for m in mlps], "stage3/scoring", race)
         winner, finalists = best_of(problem, supernet, ranking, STAGE)
         write_stage(problem, folder, STAGE, started=started, supernet=supernet, ranking=ranking,
                     architecture=winner.architecture, winner=winner.state_dict(), winner_model=winner,
                     summary={"space": space.size(), "scored": len(ranking), "whole_space": whole, "width": space.width,
-                             "finalists": finalists, "activations": counts})
+                             "finalists": finalists, "activations": counts, **raced(race)})

@@ -62,6 +62,7 @@ class Budget:
         cycles: cycles of step 2.
         keep: interactions kept after each cycle.
         paths: the most paths of one update of step 2.
+        racing: stop scoring candidates that can no longer reach the top. Not exact; see docs/performance.md.
         finetune_epochs: at most that many epochs for the final models and the baseline.
         patience: epochs without a better validation before finetuning stops.
     """
@@ -78,6 +79,7 @@ class Budget:
     cycles: int = 4
     keep: int = 50
     paths: int = 128
+    racing: bool = False
     finetune_epochs: int = 20
     patience: int = 2
 
