@@ -30,9 +30,11 @@ lint: install ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-benchmark-peers: ## Make .venv-peers with what benchmarks measure against
+benchmark-peers: ## Make the environments of what benchmarks measure against
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet -r benchmarks/peers.txt
+	test -x .venv-peers-recbole/bin/python || $(PYTHON) -m venv .venv-peers-recbole
+	.venv-peers-recbole/bin/python -m pip install --quiet -r benchmarks/peers-recbole.txt
 
 clean: ## Remove caches and build output; data, runs and .venv stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

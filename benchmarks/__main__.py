@@ -5,7 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = {"prepare": "preparing data: speed against FuxiCTR, memory and time as rows grow"}
+NAMES = {"search": "the whole search against training DIN to its early stop",
+         "fair": "a fair update against one of a single path",
+         "growth": "how seconds and memory grow with rows, fields, K, T, blocks and candidates",
+         "infer": "derived models: eager, compiled, ONNX Runtime; AMEIR-C against DIN",
+         "score": "scoring candidates together, against one by one",
+         "prepare": "preparing data: speed against FuxiCTR, memory and time as rows grow",
+         "train": "training: samples a second against a bare loop and peers, memory of a supernet",
+         "parity": "outputs and gradients of our DeepFM and DIN against DeepCTR-Torch's, weights carried over"}
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
+PEERS_RECBOLE = ROOT / ".venv-peers-recbole" / "bin" / "python"
 
 
 def child(code: str, *arguments: str, python: Path | str = sys.executable) -> dict[str, Any]:

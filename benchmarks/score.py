@@ -101,8 +101,8 @@ def measure(scorer: CandidateScorer, candidates: list[Architecture], repeats: in
             chosen = sorted(single, key=lambda a: -single[a])
             same = chosen == sorted(single, key=lambda a: -found[a])
     return {"candidates": len(candidates), "one_by_one_ms": 1e3 * median(alone), "shared_ms": 1e3 * median(shared),
-            "ratio": median(alone) / median(shared), "ratios": [round(a / b, 2) for a, b in zip(alone, shared, strict=True)],
-            "worst_difference": worst, "compared": len(sample), "same_ranking": same}
+            "ratio": median(alone) / median(shared),
+            "ratios": [round(a / b, 2) for a, b in zip(alone, shared, strict=True)], "worst_difference": worst, "compared": len(sample), "same_ranking": same}
 
 
 def racing(scorer: CandidateScorer, candidates: list[Architecture], top: int, seeds: int) -> dict[str, Any]:
@@ -151,8 +151,8 @@ def main() -> None:
             if options.races:
                 results[name]["racing"] = racing(scorer, task.candidates, 5, options.races)
         print(name, results[name], flush=True)
-    show("Scoring, milliseconds a candidate", ("part", "candidates", "one by one", "shared", "ratio", "largest difference",
-                                               "same ranking"),
+    show("Scoring, milliseconds a candidate",
+         ("part", "candidates", "one by one", "shared", "ratio", "largest difference", "same ranking"),
          [(n, r["candidates"], r["one_by_one_ms"], r["shared_ms"], r["ratio"], r["worst_difference"],
            f"{r['same_ranking']} ({r['compared']})") for n, r in results.items()])
     if options.races:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from ameir_pl.baselines.base import BASELINES
+from ameir_pl.baselines.base import BASELINES, check_baseline
 
-__all__ = ["BASELINES"]
+__all__ = ["BASELINES", "check_baseline"]
 
 for _folder in ("ctr",):
     _package = importlib.import_module(f"{__name__}.{_folder}")

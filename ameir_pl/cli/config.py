@@ -111,6 +111,17 @@ class GenerateConfig(Config):
 
 
 @dataclass
+class ExportConfig(Config):
+    """Every key of conf/export.yaml.
+
+    Args:
+        format: of the file; there is ``onnx``.
+    """
+
+    format: str = "onnx"
+
+
+@dataclass
 class InferConfig:
     """Every key of conf/infer.yaml.
 
@@ -131,7 +142,8 @@ class InferConfig:
     debug: bool = False
 
 
-CONFIGS: dict[str, type] = {"search": Config, "train": Config, "generate": GenerateConfig, "infer": InferConfig}
+CONFIGS: dict[str, type] = {"search": Config, "train": Config, "export": ExportConfig,
+                            "generate": GenerateConfig, "infer": InferConfig}
 """The type of each file conf/NAME.yaml."""
 
 RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.on_bad_row", "dataset.options", "dataset.stages",

@@ -42,7 +42,7 @@ class LightningEngine:
                  loggers: Sequence[Logger], weight_decay: float, fairness: str) -> None:
         self.data, self.objective = data, objective
         self._trainer, self._optimizer, self._scheduler = trainer, optimizer, scheduler
-        self._callbacks, self._loggers = callbacks, loggers
+        self.callbacks, self._loggers = callbacks, loggers
         self._weight_decay, self._fairness = weight_decay, fairness
 
     def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: int, phase: str) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class LightningEngine:
         """
         task = SupernetTask(model, rounds, self.objective, self._optimizer, self._scheduler,
                             weight_decay=self._weight_decay * rounds.active_share, fairness=self._fairness, phase=phase)
-        callbacks = self._callbacks()
+        callbacks = self.callbacks()
         self._run(task, callbacks, epochs, validate=False)
         counts = [c for c in callbacks if isinstance(c, ActivationCounts)]
         return counts[0].counts() if counts else {}
@@ -64,7 +64,7 @@ class LightningEngine:
         best = BestWeights(start)
         stop = EarlyStopping("fitness", mode="max", patience=patience, check_finite=True)
         started = time.monotonic()
-        trainer = self._run(task, [*self._callbacks(), best, stop], epochs, validate=True)
+        trainer = self._run(task, [*self.callbacks(), best, stop], epochs, validate=True)
         return Fit(time.monotonic() - started, trainer.current_epoch, best.epoch)
 
     def _run(self, task: pl.LightningModule, callbacks: list[pl.Callback], epochs: int, *, validate: bool

@@ -14,6 +14,7 @@ COMMANDS = {
     "finetune": ("finetune", "main", "finetune the bundle and the plainer variants, write metrics.json"),
     "train": ("train", "main", "train model=NAME, or model=ameir architecture=NAME_OR_PATH, from scratch"),
     "evaluate": ("evaluate", "main", "measure the bundle on all validation and test rows"),
+    "export": ("export", "main", "write the bundle's model as format=onnx, for any runtime"),
     "data fetch": ("data", "fetch", "get a dataset's raw files"),
     "data prepare": ("data", "prepare", "encode a dataset"),
     "data infer": ("data", "infer", "write a description of a table of your own"),

@@ -22,6 +22,7 @@ from torch import nn
 from ameir_pl.architecture_file import find_architecture, read_architecture
 from ameir_pl.atomic import write_text
 from ameir_pl.baselines import BASELINES
+from ameir_pl.baselines.base import check_baseline
 from ameir_pl.callbacks.metrics_csv import MetricsCsv
 from ameir_pl.cli.checks import check_factories, check_space, check_stage_settings, check_stages, usable_layers
 from ameir_pl.cli.compose import conf_folder
@@ -150,6 +151,9 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     with open_dict(composed):
         composed.data_fingerprint = encoded.fingerprint
     schema, train = encoded.schema, config.dataset.train
+    chosen = config.model.name if purpose == "train" else config.reference if purpose in ("search", "finish") else None
+    if chosen not in (None, "ameir"):
+        check_baseline(chosen, schema)
     loss = train.loss or ("sampled_bce" if schema.task == "retrieval" else "logloss")
     objective = make_objective(schema, loss)
     drawing: dict[str, Any] = {}

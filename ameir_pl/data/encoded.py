@@ -14,7 +14,7 @@ import torch
 from ameir_pl.batch import Batch
 from ameir_pl.data.store import SMALL_FILE, SPLITS, sha256
 from ameir_pl.errors import AmeirError
-from ameir_pl.schema import PAD, Schema
+from ameir_pl.schema import Schema
 
 
 class Encoded:
@@ -83,7 +83,10 @@ class Encoded:
         """
         rows = np.asarray(rows, dtype=np.int64)
         columns = self.columns
-        batch = Batch(fields=_ids(columns["fields"][rows]), dense=torch.from_numpy(columns["dense"][rows]),
+        # `take` copies whole rows: several times faster than indexing.
+        fields = np.take(columns["fields"], rows, axis=0).astype(np.int64)
+        batch = Batch(fields=torch.from_numpy(fields),
+                      dense=torch.from_numpy(np.take(columns["dense"], rows, axis=0)),
                       label=torch.from_numpy(columns["label"][rows]))
         if self.schema.behaviors:
             batch.behaviors, batch.mask = self.window(columns["begin"][rows], columns["end"][rows],
@@ -109,11 +112,12 @@ class Encoded:
         longest = max(int(lengths.max(initial=0)), 1)
         steps = np.arange(longest)
         mask = steps < lengths[:, None]
-        if len(values) == 0:
-            ids = np.full((*mask.shape, values.shape[1]), PAD, dtype=np.int64)
-        else:
-            ids = values[np.where(mask, begin[:, None] + steps, 0)].astype(np.int64)
-            ids[~mask] = PAD
+        ids = np.zeros((*mask.shape, values.shape[1]), dtype=np.int64)
+        if len(values):
+            # Behind a row's end the first event is taken, and made PAD, which is 0: faster than leaving it out.
+            events = np.take(values, (begin[:, None] + steps) * mask, axis=0)
+            for slot in range(values.shape[1]):
+                np.multiply(events[..., slot], mask, out=ids[..., slot])
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
     def _layout(self, rows: int) -> dict[str, tuple[tuple[int | None, ...], str]]:
@@ -173,7 +177,3 @@ class Encoded:
         dataset = self.folder.name.rsplit("-", 1)[0]
         return AmeirError(f"{self.folder / name}: {what}. These encoded data are damaged: delete the folder "
                           f"{self.folder} and run `ameir data prepare dataset={dataset}` again.")
-
-
-def _ids(array: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(array.astype(np.int64))

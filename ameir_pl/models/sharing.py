@@ -1,24 +1,25 @@
 """Many architectures on the same rows: what several of them compute alike is computed once.
 
-Blocks are walked as a tree, depth first: architectures with the same first blocks share those blocks' outputs. Of
-those with the same history vector, each set of interactions adds its own projection to one projection of all the rest,
-and the hidden layers are walked as a tree again: one product for each distinct beginning, as wide as the widest that
-goes on from it, of which every architecture takes its leading columns. Nothing is approximated: the products are those
-that one architecture alone would make.
+Blocks are walked as a tree, depth first: architectures with the same first blocks share those blocks' outputs, and in
+the next block those with the same norm and layer share the layer's. Of those with the same history vector, each set of
+interactions adds its own projection to one projection of all the rest, and the hidden layers are walked as a tree
+again: one product for each distinct beginning, as wide as the widest that goes on from it, of which every architecture
+takes its leading columns. Nothing is approximated: the products are those that one architecture alone would make.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from ameir_pl.models.ameir import Ameir, Inputs, hidden_layers
+from ameir_pl.nn.block import BuildingBlock
 from ameir_pl.nn.dice import Statistics, batch_statistics
 from ameir_pl.nn.elastic import DICE
-from ameir_pl.space.architecture import Architecture, MlpLayer
+from ameir_pl.space.architecture import ZERO, Architecture, MlpLayer
 
 K = TypeVar("K", bound=Hashable)
 TOGETHER = 2048
@@ -72,14 +73,21 @@ class _Walk:
 
     def _blocks(self, members: list[int], depth: int, h: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Go on with those that share the first ``depth`` blocks, whose output is ``h`` (B, T, D)."""
-        x = self.x
+        x, mask = self.x, cast(Tensor, self.x.mask)
         if depth == len(self.model.blocks):
-            yield from self._aggregate(members, self.model.pooling(h, x.mask, x.target))
+            yield from self._aggregate(members, self.model.pooling(h, mask, x.target))
             return
-        for block, group in self._grouped(members, lambda a: a.blocks[depth]):
-            out = self.model.blocks[depth](h, x.mask, x.target, layer=block.layer, activation=block.activation,
-                                           norm=block.norm)
-            yield from self._blocks(group, depth + 1, out)
+        module = cast(BuildingBlock, self.model.blocks[depth])
+        zero = [i for i in members if self.architectures[i].blocks[depth].layer == ZERO]
+        if zero:
+            yield from self._blocks(zero, depth + 1, h)
+        others = [i for i in members if self.architectures[i].blocks[depth].layer != ZERO]
+        for norm, of_norm in self._grouped(others, lambda a: a.blocks[depth].norm):
+            normed = module.normed(h, mask, norm)
+            for layer, of_layer in self._grouped(of_norm, lambda a: a.blocks[depth].layer):
+                y = module.layers[layer](normed, mask, x.target)
+                for activation, group in self._grouped(of_layer, lambda a: a.blocks[depth].activation):
+                    yield from self._blocks(group, depth + 1, module.activate(y, h, activation))
 
     def _aggregate(self, members: list[int], h_a: Tensor | None) -> Iterator[tuple[int, Tensor]]:
         """Go on with those that share all blocks."""

@@ -67,10 +67,17 @@ class BuildingBlock(nn.Module):
         operation = _held(self.layers, "layer", layer)
         if layer == "zero":
             return h
+        return self.activate(operation(self.normed(h, mask, norm), mask, target), h, activation)
+
+    def normed(self, h: Tensor, mask: Tensor, norm: str) -> Tensor:
+        """Return what the layer is fed: Norm(h) (B, T, D), zero at padding."""
         # Zero after the norm: its bias would fill the padding, and what padding holds must not reach the layer.
         # A product, not torch.where: padding is finite here, and the product and its gradient are twice as fast.
-        x = _held(self.norms, "norm", norm)(h) * mask.unsqueeze(-1)  # (B, T, D)
-        return self.dropout(ACTIVATIONS.get(activation)(operation(x, mask, target))) + h
+        return _held(self.norms, "norm", norm)(h) * mask.unsqueeze(-1)
+
+    def activate(self, y: Tensor, h: Tensor, activation: str) -> Tensor:
+        """Return Act(y) + h (B, T, D) from the layer's output ``y``."""
+        return self.dropout(ACTIVATIONS.get(activation)(y)) + h
 
 
 def _held(modules: nn.ModuleDict, kind: str, name: str) -> nn.Module:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ameir_pl.errors import AmeirError
 from ameir_pl.nn.attention import LocalActivationUnit
-from ameir_pl.nn.sequence import take, zero_padding
+from ameir_pl.nn.sequence import zero_padding
 
 
 class HistoryPooling(nn.Module):
@@ -42,12 +43,16 @@ class HistoryPooling(nn.Module):
             AmeirError: the pooling was made for a target and gets none.
         """
         h = zero_padding(h, mask)
-        last = (mask.sum(dim=1, keepdim=True) - 1).clamp(min=0)  # (B, 1)
-        parts = [h.sum(dim=1), take(h, last).squeeze(1)]
+        last = mask & ~F.pad(mask[:, 1:], (0, 1))  # (B, T)
+        weights = [mask, last]
         if self.attention is not None:
             if target is None:
                 raise AmeirError("HistoryPooling(has_target=True) got no target; without one make it with "
                                  "has_target=False.")
-            weights = self.attention(h, mask, target)  # (B, T)
-            parts.append(torch.einsum("bt,btd->bd", weights, h))
-        return torch.cat(parts, dim=-1)
+            weights.append(self.attention(h, mask, target))
+        # One product for all parts, so that one pass over (B, T, D) makes the gradient of h.
+        parts = torch.stack([w.to(h.dtype) for w in weights], dim=1)  # (B, 2 or 3, T)
+        if torch.is_autocast_enabled(h.device.type):
+            with torch.autocast(h.device.type, enabled=False):  # the sum and the last state keep the precision of h
+                return torch.bmm(parts, h).flatten(1)
+        return torch.bmm(parts, h).flatten(1)

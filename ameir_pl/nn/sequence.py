@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def zero_padding(x: Tensor, mask: Tensor) -> Tensor:
@@ -27,6 +30,43 @@ def shifted_copies(x: Tensor, size: int, dilation: int = 1, fill: float = 0.0) -
     reach = (size // 2) * dilation
     padded = F.pad(x, (0, 0, reach, reach), value=fill)  # (B, T + 2·reach, D)
     return [padded[:, j * dilation:j * dilation + length] for j in range(size)]
+
+
+def windows(x: Tensor, size: int, dilation: int = 1) -> Tensor:
+    """Return the :func:`shifted_copies` of ``x`` (B, T, D) side by side, (B, T, size·D)."""
+    if size == 1:
+        return x
+    if torch.compiler.is_compiling():
+        return torch.cat(shifted_copies(x, size, dilation), dim=-1)
+    return _Windows.apply(x, size, dilation)
+
+
+class _Windows(torch.autograd.Function):
+    """:func:`windows` as one copy, and its gradient added up in one place; autograd would pad one for each copy."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: int, dilation: int) -> Tensor:
+        ctx.size, ctx.dilation = size, dilation
+        rows, length, width = x.shape
+        reach = (size // 2) * dilation
+        padded = F.pad(x, (0, 0, reach, reach))  # (B, T + 2·reach, D)
+        step, of_row = padded.stride(1), padded.stride(0)
+        seen = padded.as_strided((rows, length, size, width), (of_row, step, dilation * step, 1))
+        return seen.reshape(rows, length, size * width)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        copies = grad.chunk(ctx.size, dim=-1)  # (B, T, D) each
+        length = grad.shape[1]
+        d_x = copies[ctx.size // 2].clone(memory_format=torch.contiguous_format)
+        for j, copy in enumerate(copies):
+            shift = (j - ctx.size // 2) * ctx.dilation  # copy j holds at t what x has at t + shift
+            if 0 < shift < length:
+                d_x[:, shift:] += copy[:, :-shift]
+            elif 0 < -shift < length:
+                d_x[:, :shift] += copy[:, -shift:]
+        return d_x, None, None
 
 
 def reversal(mask: Tensor) -> Tensor:

@@ -72,6 +72,12 @@ def _deck(key: str, choices: tuple[str, ...], paths: int) -> tuple[tuple[str, ..
     return tuple(updates)
 
 
+@lru_cache(maxsize=8)
+def _permutation(candidates: tuple[Interaction, ...], key: str) -> tuple[Interaction, ...]:
+    """Return the candidates in an order of the key's own; it lasts for many updates."""
+    return tuple(shuffled(candidates, Random(key)))
+
+
 def deal(key: str, choices: Sequence[str], paths: int, step: int) -> tuple[str, ...]:
     """Return the choices dealt to the ``paths`` of update ``step``.
 
@@ -138,8 +144,8 @@ class InteractionRounds:
         """One path's: the candidates' columns alternate."""
         return 1 / self.paths
 
-    def _order(self, deck: int) -> list[Interaction]:
-        return shuffled(self.candidates, Random(f"{self.seed}/interactions/{deck}"))
+    def _order(self, deck: int) -> tuple[Interaction, ...]:
+        return _permutation(self.candidates, f"{self.seed}/interactions/{deck}")
 
     def fair(self, step: int) -> tuple[Architecture, ...]:
         """Return the paths of one round."""

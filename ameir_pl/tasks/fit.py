@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ameir_pl.batch import Batch
 from ameir_pl.objectives.base import Objective
+from ameir_pl.tasks.epoch_loss import EpochLoss
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 SchedulerFactory = Callable[..., torch.optim.lr_scheduler.LRScheduler]
@@ -40,17 +41,24 @@ class FitTask(pl.LightningModule):
         super().__init__()
         self.model, self.objective, self.phase = model, objective, phase
         self._optimizer, self._weight_decay = optimizer, weight_decay
+        self._epoch_loss = EpochLoss()
         self._predictions: list[dict[str, Tensor]] = []
 
     def on_train_start(self) -> None:
         """Train with dropout and Dice's batch statistics, in whatever mode the model came (Lightning keeps it)."""
         self.train()
+        self._epoch_loss = EpochLoss()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's mean loss."""
         loss = self.objective.loss(self.model, self.model(batch), batch)
-        self.log(f"{self.phase}/train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        self._epoch_loss.add(loss, len(batch))
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's loss, the mean of all rows of all ranks."""
+        self.log(f"{self.phase}/train_loss", self._epoch_loss.mean(self.trainer.strategy), batch_size=1,
+                 sync_dist=True)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect what the metrics need; they are computed once on all rows."""

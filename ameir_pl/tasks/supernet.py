@@ -12,6 +12,7 @@ from ameir_pl.models.ameir import Ameir
 from ameir_pl.models.splitting import predict_split
 from ameir_pl.objectives.base import Objective
 from ameir_pl.space.sampling import FAIRNESS, Rounds
+from ameir_pl.tasks.epoch_loss import EpochLoss
 from ameir_pl.tasks.fit import OptimizerFactory, SchedulerFactory, decayed
 
 
@@ -37,10 +38,12 @@ class SupernetTask(pl.LightningModule):
         self.model, self.objective, self.rounds = model, objective, rounds
         self.fairness, self.phase = fairness, phase
         self._optimizer, self._scheduler, self._weight_decay = optimizer, scheduler, weight_decay
+        self._epoch_loss = EpochLoss()
 
     def on_train_start(self) -> None:
         """Train with dropout and Dice's batch statistics, in whatever mode the model came (Lightning keeps it)."""
         self.train()
+        self._epoch_loss = EpochLoss()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one loss for all paths of the batch, so that one backward sums their gradients."""
@@ -53,8 +56,13 @@ class SupernetTask(pl.LightningModule):
             losses = [self.objective.loss(self.model, self.model.predict(x, p), batch) for p in batch.paths]
             # The mean, so that the learning rate and L2 mean the same under every scheme.
             loss = torch.stack(losses).mean()
-        self.log(f"{self.phase}/train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        self._epoch_loss.add(loss, len(batch))
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's loss, the mean of all rows of all ranks."""
+        self.log(f"{self.phase}/train_loss", self._epoch_loss.mean(self.trainer.strategy), batch_size=1,
+                 sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimizer and one cosine decay over all updates."""

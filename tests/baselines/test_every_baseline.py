@@ -1,4 +1,5 @@
-"""Every registered baseline: shapes, gradients to every parameter, and a batch it can learn by heart."""
+"""Every registered baseline on every kind of dataset: it either refuses it, or shapes, gradients to every parameter,
+padding, a batch learned by heart and the same weights from the same seed all hold."""
 
 from __future__ import annotations
 
@@ -6,15 +7,26 @@ import pytest
 import torch
 from torch import nn
 
-from ameir_pl.baselines import BASELINES
+from ameir_pl.baselines import BASELINES, check_baseline
 from ameir_pl.batch import Batch
-from ameir_pl.data.layouts import paper_schema
+from ameir_pl.data.layouts import LAYOUTS, paper_schema
 from ameir_pl.errors import AmeirError
 from ameir_pl.objectives import make_objective
 from ameir_pl.schema import Schema
-from tests.models.examples import SCHEMAS, ctr_schema, make_batch, randomized
+from tests.models.examples import LENGTHS, SCHEMAS, ctr_schema, make_batch, randomized
+from tests.models.test_padding import assert_ignores_padding, padded
 
 NAMES = BASELINES.names()
+DATASETS = {**SCHEMAS, **{name: paper_schema(name) for name in LAYOUTS}}
+REFUSED = {
+    "deepfm": {"retrieval": "", "beauty": "dataset of retrieval.*model=dnn", "steam": "model=dnn"},
+    "din": {"no target": "no target field of example shares.*h_item.*model=deepfm", "retrieval": "model=dnn",
+            "beauty": "beauty is a dataset of retrieval", "steam": "steam", "criteo": "criteo has none.*model=deepfm",
+            "avazu": "avazu has none"},
+}
+"""What a model refuses, and what it says. Everything else it must be able to do."""
+TAKEN = [(name, kind) for name in NAMES for kind in SCHEMAS if kind not in REFUSED.get(name, {})]
+REFUSALS = [(name, kind) for name in NAMES for kind in REFUSED.get(name, {})]
 
 
 def build(name: str, schema: Schema, dropout: float = 0.0) -> nn.Module:
@@ -48,8 +60,7 @@ def separable(schema: Schema) -> Batch:
     return batch
 
 
-@pytest.mark.parametrize("kind", SCHEMAS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "kind"), TAKEN)
 def test_shapes_and_gradients(name: str, kind: str) -> None:
     schema = SCHEMAS[kind]
     model, batch = randomized(build(name, schema)), make_batch(schema)
@@ -61,20 +72,81 @@ def test_shapes_and_gradients(name: str, kind: str) -> None:
         assert parameter.grad.abs().max() > 1e-9, parameter_name
 
 
-@pytest.mark.parametrize("kind", SCHEMAS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "kind"), TAKEN)
 def test_learns_a_batch_by_heart(name: str, kind: str) -> None:
     schema = SCHEMAS[kind]
     model = build(name, schema)
     assert learn(model, schema, separable(schema)) < 0.05
 
 
+@pytest.mark.parametrize(("name", "kind"), REFUSALS)
+def test_refuses_by_name(name: str, kind: str) -> None:
+    for refuse in (build, check_baseline):
+        with pytest.raises(AmeirError, match=f"model={name} .*{REFUSED[name][kind]}"):
+            refuse(name, DATASETS[kind])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("name", "kind"), TAKEN)
+@torch.no_grad()
+def test_padding_never_matters(name: str, kind: str) -> None:
+    assert_ignores_padding(randomized(build(name, SCHEMAS[kind])).eval(), make_batch(SCHEMAS[kind]), SCHEMAS[kind])
+
+
+@pytest.mark.parametrize(("name", "kind"), TAKEN)
+def test_padding_gets_no_gradient(name: str, kind: str) -> None:
+    schema = SCHEMAS[kind]
+    gradients = []
+    for by in (0, 4):
+        model, batch = randomized(build(name, schema)), make_batch(schema)
+        loss_of(model, schema, padded(batch, schema, by)).backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters()})
+    for parameter_name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][parameter_name], atol=2e-6, rtol=2e-5, msg=parameter_name)
+
+
+@pytest.mark.parametrize(("name", "kind"), TAKEN)
+def test_rows_without_history(name: str, kind: str) -> None:
+    schema = SCHEMAS[kind]
+    model, batch = randomized(build(name, schema)), make_batch(schema)
+    nobody = make_batch(schema, (0, 0, 0))
+    loss = loss_of(model, schema, nobody)
+    loss.backward()
+    assert loss.isfinite() and all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    model.eval()
+    alone = torch.tensor([i for i, length in enumerate(LENGTHS) if length == 0])
+    torch.testing.assert_close(model(batch[alone]), model(batch)[alone], atol=2e-6, rtol=2e-5)
+
+
+@pytest.mark.parametrize(("name", "kind"), TAKEN)
+def test_the_same_seed_gives_the_same_weights(name: str, kind: str) -> None:
+    one, two = (build(name, SCHEMAS[kind]).state_dict() for _ in range(2))
+    torch.manual_seed(1)
+    other = BASELINES.get(name)(SCHEMAS[kind], embedding_size=4, mlp=[16, 8], dropout=0.0).state_dict()
+    assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+    assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize(("name", "kind"), TAKEN)
+def test_checking_costs_no_random_number(name: str, kind: str) -> None:
+    before = torch.get_rng_state()
+    check_baseline(name, SCHEMAS[kind])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_datasets_of_the_paper(name: str) -> None:
-    for dataset in ("alimama", "criteo", "avazu"):
-        schema = paper_schema(dataset)
+    for dataset in sorted(LAYOUTS.keys() - REFUSED.get(name, {}).keys()):
+        schema = DATASETS[dataset]
         model, batch = build(name, schema), make_batch(schema, (0, 2, 1) if schema.behaviors else (0, 0, 0))
-        assert model(batch).shape == (3,)
+        assert model(batch).shape == ((3,) if schema.task == "ctr" else (3, 4))
+
+
+@pytest.mark.parametrize("mlp", [[], [7]])
+@pytest.mark.parametrize(("name", "kind"), TAKEN)
+def test_any_depth(name: str, kind: str, mlp: list[int]) -> None:
+    schema = SCHEMAS[kind]
+    batch = make_batch(schema)
+    assert len(BASELINES.get(name)(schema, embedding_size=4, mlp=mlp, dropout=0.0)(batch)) == len(batch)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -88,32 +160,3 @@ def test_dropout_is_for_training_only(name: str) -> None:
 def test_unknown_baseline() -> None:
     with pytest.raises(AmeirError, match="'dnnn'.*Did you mean 'dnn'"):
         BASELINES.get("dnnn")
-
-
-def test_dnn_equals_its_formula() -> None:
-    schema = ctr_schema()
-    model, batch = randomized(build("dnn", schema)), make_batch(schema)
-    table, offsets = model.embedding.weight.detach(), model.embedding.offsets  # type: ignore[union-attr]
-
-    def embed(vocabulary: str, ids: torch.Tensor) -> torch.Tensor:
-        rows = [table[offsets[vocabulary] + i] for i in ids.tolist() if i != 0]  # type: ignore[operator, index]
-        return torch.stack(rows).sum(0) if rows else torch.zeros(4)
-
-    expected = []
-    for b in range(len(batch)):
-        history = torch.zeros(3, 4)
-        for t in range(int(batch.mask[b].sum())):
-            element, start = batch.behaviors[b, t], 0
-            for j, field in enumerate(schema.behaviors):
-                history[j] += embed(field.vocabulary, element[start:start + field.width])
-                start += field.width
-        start, parts = 0, [history.flatten()]
-        for field in schema.fields:
-            parts.append(embed(field.vocabulary, batch.fields[b, start:start + field.width]))
-            start += field.width
-        h = torch.cat([*parts, batch.dense[b]])
-        for i in range(2):
-            state = model.state_dict()
-            h = torch.relu(state[f"mlp.linears.{i}.weight"] @ h + state[f"mlp.linears.{i}.bias"])
-        expected.append(model.state_dict()["head.weight_mlp"][0] @ h)
-    torch.testing.assert_close(model.eval()(batch).detach(), torch.stack(expected), atol=1e-5, rtol=1e-4)

@@ -134,6 +134,32 @@ def test_types_pickling_and_vocabularies(movielens: Encoded) -> None:
         assert sorted(movielens.vocabulary(name).values()) == list(range(2, size))
 
 
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+def test_windows_are_the_last_events_padded_behind(movielens: Encoded, limit: int) -> None:
+    values, rng = movielens.columns["values"], np.random.default_rng(0)
+    begin = rng.integers(0, len(values), 200)
+    end = np.minimum(begin + rng.integers(0, 9, 200), len(values))
+    begin[:2], end[:2] = len(values) - 1, len(values)  # the file's last event
+    begin[2:4] = end[2:4] = len(values)  # no history, behind the file
+    ids, mask = movielens.window(begin, end, limit)
+    assert ids.dtype == torch.int64 and mask.dtype == torch.bool and ids.is_contiguous()
+    assert ids.shape == (200, min(limit, int((end - begin).max())), values.shape[1])
+    for row, (first, last) in enumerate(zip(begin, end, strict=True)):
+        expected = values[max(first, last - limit):last]
+        assert mask[row].tolist() == [step < len(expected) for step in range(mask.shape[1])]
+        assert ids[row, :len(expected)].tolist() == expected.tolist() and not ids[row, len(expected):].any()
+    with pytest.raises(IndexError):
+        movielens.window(begin[:1], end[:1] + 1, limit)
+
+
+def test_rows_without_any_history(movielens: Encoded) -> None:
+    movielens = Encoded(movielens.folder)
+    movielens.columns["values"] = movielens.columns["values"][:0]
+    nowhere = np.zeros(3, dtype=np.int64)
+    ids, mask = movielens.window(nowhere, nowhere, 5)
+    assert ids.shape == (3, 1, movielens.schema.behavior_slots) and not ids.any() and not mask.any()
+
+
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     raw = write_movielens(tmp_path / "raw")
     (tmp_path / "file").write_text("")

@@ -8,14 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from ameir_pl.baselines import BASELINES
 from ameir_pl.batch import Batch
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.nn.operations import OPERATIONS
 from ameir_pl.schema import Schema
 from ameir_pl.space.architecture import Architecture, Block
 
-from .examples import LENGTHS, SCHEMAS, K, block_base, block_supernet, make_batch, randomized
+from .examples import LENGTHS, SCHEMAS, block_base, block_supernet, make_batch
 
 
 def padded(batch: Batch, schema: Schema, by: int, seed: int = 3) -> Batch:
@@ -61,15 +60,6 @@ def test_every_operation_in_every_block(kind: str) -> None:
                            (Block(other, "swish"), Block(layer, "relu"))):
                 architecture = Architecture(blocks, mlp=block_base(schema).mlp)
                 assert_ignores_padding(supernet, batch, schema, architecture)
-
-
-@pytest.mark.parametrize("kind", SCHEMAS)
-@pytest.mark.parametrize("name", BASELINES.names())
-@torch.no_grad()
-def test_every_baseline(name: str, kind: str) -> None:
-    schema = SCHEMAS[kind]
-    model = randomized(BASELINES.get(name)(schema, embedding_size=K, mlp=[8, 5], dropout=0.0)).eval()
-    assert_ignores_padding(model, make_batch(schema), schema)
 
 
 def test_gradients_ignore_padding() -> None:

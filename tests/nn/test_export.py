@@ -75,4 +75,5 @@ def test_traced_operation_equals_the_eager_one(layer: str) -> None:
     few = (x[:4], mask[:4], target[:4])
     traced = torch.export.export(operation, few, dynamic_shapes=({0: rows}, {0: rows}, {0: rows})).module()
     for inputs_ in (few, (x, mask, target)):
-        torch.testing.assert_close(traced(*inputs_), operation(*inputs_))
+        valid = inputs_[1]  # what stands at padding is unspecified, and may differ
+        torch.testing.assert_close(traced(*inputs_)[valid], operation(*inputs_)[valid])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ameir_pl.nn.initialization import he_normal
 from ameir_pl.nn.operations.base import OPERATIONS, Operation
-from ameir_pl.nn.sequence import shifted_copies
+from ameir_pl.nn.sequence import windows
 
 
 class Convolution(Operation):
@@ -29,9 +29,7 @@ class Convolution(Operation):
 
     def forward(self, x: Tensor, mask: Tensor, target: Tensor | None) -> Tensor:
         """See :class:`Operation`."""
-        copies = shifted_copies(x, self.kernel, self.dilation)
-        window = copies[0] if self.kernel == 1 else torch.cat(copies, dim=-1)  # (B, T, k·D)
-        return F.linear(window, self.weight, self.bias)
+        return F.linear(windows(x, self.kernel, self.dilation), self.weight, self.bias)  # from (B, T, k·D)
 
 
 @OPERATIONS.register("conv1")
