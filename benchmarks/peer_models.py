@@ -30,13 +30,14 @@ ATTENTION = 36
 # Here: in our environment.
 
 
-def deepctr(shape: str, folder: Path, batches: int) -> dict[str, Any]:
+def deepctr(shape: str, folder: Path, batches: int, others: bool = True) -> dict[str, Any]:
     """Train DeepCTR-Torch's DeepFM on the shape ``criteo``, or its DIN on ``alimama``.
 
     Args:
         shape: a name in :data:`benchmarks.shapes.SHAPES`.
         folder: where files are generated and encoded, and kept for the next time.
         batches: to measure.
+        others: measure the other ways of training it too.
 
     Returns:
         ``peer``, ``samples_per_second``, ``seconds`` of ``batches`` batches of ``batch``, ``cpu_seconds`` (what the
@@ -59,16 +60,17 @@ def deepctr(shape: str, folder: Path, batches: int) -> dict[str, Any]:
         for name, array in arrays.items():
             np.save(place / f"{name}.npy", array, allow_pickle=False)
         _written(place, settings)
-    plain, metrics = (_child(PEERS, model, place, batches, watch) for watch in ("silent", "metrics"))
-    return {**plain, "metrics": _speed(metrics)}
+    plain = _child(PEERS, model, place, batches, "silent")
+    return {**plain, "metrics": _speed(_child(PEERS, model, place, batches, "metrics"))} if others else plain
 
 
-def recbole(folder: Path, batches: int) -> dict[str, Any]:
+def recbole(folder: Path, batches: int, others: bool = True) -> dict[str, Any]:
     """Train RecBole's SASRec on the shape ``beauty``: a sample is a user's history before one item, and that item.
 
     Args:
         folder: where files are generated and encoded, and kept for the next time.
         batches: to measure.
+        others: measure the other ways of training it too.
 
     Returns:
         As :func:`deepctr`, of BPR with one negative a sample. ``as_shipped`` is BPR with PyTorch's anomaly detection,
@@ -86,8 +88,11 @@ def recbole(folder: Path, batches: int) -> dict[str, Any]:
                 file.writelines(f"{user}\t{item}\t{at}\n" for at, item in
                                 enumerate(columns["values"][begin:stop, 0].tolist()))
         _written(place, settings)
-    bpr, shipped, ce = (_child(PEERS_RECBOLE, "sasrec", place, batches, how) for how in ("BPR", "BPR-shipped", "CE"))
-    return {**bpr, "as_shipped": _speed(shipped), "ce": _speed(ce)}
+    def run(how: str) -> dict[str, Any]:
+        return _child(PEERS_RECBOLE, "sasrec", place, batches, how)
+
+    bpr = run("BPR")
+    return {**bpr, "as_shipped": _speed(run("BPR-shipped")), "ce": _speed(run("CE"))} if others else bpr
 
 
 def _encoded(shape: str, folder: Path) -> tuple[Any, dict[str, Any]]:

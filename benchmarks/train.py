@@ -32,7 +32,7 @@ from ameir_pl.search.problem import Problem
 from ameir_pl.space.architecture import Architecture
 from ameir_pl.space.sampling import BlockRounds, InteractionRounds, MlpRounds, Rounds
 from ameir_pl.tasks.fit import decayed
-from benchmarks.children import PEERS, median
+from benchmarks.children import PEERS, PEERS_RECBOLE, median
 from benchmarks.shapes import FOLDER, SHAPES, application
 from benchmarks.sides import alternate, json_line, pairs, ratio, show, spread
 
@@ -156,19 +156,22 @@ def against_peer(shape: str, folder: Path, number: int, repeats: int) -> list[An
     from benchmarks import peer_models
 
     name, ours, settings = THEIRS[shape]
-    runs: dict[str, Callable[[], dict[str, Any]]] = {
-        "criteo": lambda: peer_models.deepctr("criteo", folder, number),
-        "alimama": lambda: peer_models.deepctr("alimama", folder, number),
-        "beauty": lambda: peer_models.recbole(folder, number)}
+    number = min(number, 15) if shape == "beauty" else number
+    runs: dict[str, Callable[[bool], dict[str, Any]]] = {
+        "criteo": lambda others: peer_models.deepctr("criteo", folder, number, others),
+        "alimama": lambda others: peer_models.deepctr("alimama", folder, number, others),
+        "beauty": lambda others: peer_models.recbole(folder, number, others)}
     with application(shape, folder, f"+trainer.limit_train_batches={number}", "+trainer.check_val_every_n_epoch=1000",
                      *settings) as session:
         problem, rows = session.problem, session.problem.data
         size = len(next(iter(rows.train_dataloader())))
         taken = alternate({"ours": lambda: whole(problem, shape, ours) / size,
-                           "theirs": lambda: 1 / float(runs[shape]()["samples_per_second"])}, repeats, warm=0)
+                           "theirs": lambda: 1 / float(runs[shape](False)["samples_per_second"])}, repeats, warm=0)
+    ways = {how: round(found["samples_per_second"]) for how, found in runs[shape](True).items()
+            if isinstance(found, dict)}
     least, most = pairs(taken["theirs"], taken["ours"])
     row = [shape, name, 1 / median(taken["ours"]), 1 / median(taken["theirs"]), ratio(taken["theirs"], taken["ours"]),
-           f"{least:.2f} to {most:.2f}"]
+           f"{least:.2f} to {most:.2f}", ", ".join(f"{how} {speed}" for how, speed in ways.items())]
     print("  " + " ".join(map(str, row)), flush=True)
     return row
 
@@ -198,10 +201,10 @@ def main() -> None:
             shape, options.folder, options.batches, options.repeats,
             [c for c in CASES[shape] if chosen is None or c in chosen])]
         show("Application over bare loop", header, results["bare"])
-    if "peers" in parts and PEERS.exists():
-        header = ["shape", "peer", "samples/s", "theirs", "ratio", "of single turns"]
+    if "peers" in parts:
+        header = ["shape", "peer", "samples/s", "theirs", "ratio", "of single turns", "their other ways, samples/s"]
         results["peers"] = [against_peer(shape, options.folder, options.batches, min(options.repeats, 5))
-                            for shape in shapes]
+                            for shape in shapes if (PEERS_RECBOLE if shape == "beauty" else PEERS).exists()]
         show("Application over peers", header, results["peers"])
     if "memory" in parts:
         from benchmarks.memory import HEADER, memory

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
 from torch import nn
@@ -59,10 +60,15 @@ class LightningEngine:
         return counts[0].counts() if counts else {}
 
     def fit(self, model: nn.Module, *, epochs: int, patience: int, start: float | None, phase: str) -> Fit:
-        """Train a model with early stopping on the validation fitness and restore its best weights."""
+        """Train a model with early stopping on the validation fitness and restore its best weights.
+
+        An epoch counts towards ``patience`` unless it is better than all before it and than ``start``.
+        """
         task = FitTask(model, self.objective, self._optimizer, weight_decay=self._weight_decay, phase=phase)
         best = BestWeights(start)
         stop = EarlyStopping("fitness", mode="max", patience=patience, check_finite=True)
+        if start is not None:  # inherited weights are what an epoch has to beat
+            stop.best_score = torch.tensor(start)
         started = time.monotonic()
         trainer = self._run(task, [*self.callbacks(), best, stop], epochs, validate=True)
         return Fit(time.monotonic() - started, trainer.current_epoch, best.epoch)

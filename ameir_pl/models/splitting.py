@@ -39,13 +39,24 @@ def predict_split(model: Ameir, x: Inputs, paths: Sequence[Architecture]) -> Ten
         h_a = model.pooling(torch.cat(parts), x.mask, x.target)
     if len({p.mlp for p in paths}) == 1:
         return model.aggregate(x, h_a, paths[0])
-    own = [None] * len(paths) if h_a is None else h_a.split(sizes)
-    return torch.cat([model.aggregate(part, h, p) for part, h, p in zip(x.split(sizes), own, paths, strict=True)])
+    return _split_mlps(model, x, h_a, paths, sizes)
 
 
 def group_sizes(rows: int, paths: int) -> list[int]:
     """Return how many rows each path gets: all of them together, differing by at most one."""
     return [rows * (j + 1) // paths - rows * j // paths for j in range(paths)]
+
+
+def _split_mlps(model: Ameir, x: Inputs, h_a: Tensor | None, paths: Sequence[Architecture], sizes: list[int]) -> Tensor:
+    """Step 3: the hidden layers of each path on its own rows; h0 and the shortcut, which they share, for all rows."""
+    which = model.which(paths[0].interactions)
+    p_b = model.interactions(x.fields, which)
+    if which is not None:
+        raise AmeirError("Paths that differ in their MLP run with all interactions of the model.")
+    shortcut = model.shortcut(torch.cat([x.fields, p_b], 1)) if model.capacity.shortcut else None
+    shortcuts = [None] * len(paths) if shortcut is None else shortcut.split(sizes)
+    return torch.cat([model.head(model.mlp(h_0, hidden_layers(p.mlp)), own) for h_0, p, own in
+                      zip(model.h0(x, h_a, p_b).split(sizes), paths, shortcuts, strict=True)])
 
 
 def _split_interactions(model: Ameir, x: Inputs, paths: Sequence[Architecture]) -> Tensor:

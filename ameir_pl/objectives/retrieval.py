@@ -39,8 +39,10 @@ class Retrieval:
         # Eq. 7: each positive is one instance of S, with its share Q / P of the row's negatives. A row with fewer than
         # P positives counts its negatives in proportion, so that short histories do not push all items down.
         present = batch.positives != PAD  # (B, P)
-        positive = F.logsigmoid(self._scores(model, output, batch.positives)) * present
-        negative = F.logsigmoid(-self._scores(model, output, batch.negatives))  # (B, Q)
+        # One lookup, and so one gradient of the size of the embedding matrix.
+        scores = self._scores(model, output, torch.cat([batch.positives, batch.negatives], 1))  # (B, P + Q)
+        positive = F.logsigmoid(scores[:, :present.shape[1]]) * present
+        negative = F.logsigmoid(-scores[:, present.shape[1]:])  # (B, Q)
         share = present.float().mean(1, keepdim=True)  # (B, 1)
         return -(positive.sum() + (negative * share).sum()) / present.sum().clamp(min=1)
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ameir_pl.batch import Batch
+from ameir_pl.models import ameir
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.nn.operations import OPERATIONS
 from ameir_pl.schema import Schema
@@ -85,3 +86,40 @@ def test_rows_without_history_share_one_behavior_vector() -> None:
     assert h_a[0].abs().sum() > 0
     assert x.history is not None and x.mask is not None
     assert x.mask.sum(1).tolist() == [1, 4, 1] and not x.history[~x.mask].any(), "the empty token, then zeros"
+
+
+SHORT = (1, 0, 2, 1, 6, 1, 0, 2, 1, 1, 0, 3)
+"""Mostly short histories, in no order."""
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_groups_by_length_change_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = SCHEMAS[kind]
+    supernet = block_supernet(schema, depth=2)
+    architecture = Architecture((Block("bigru", "swish", "layer_norm"), Block("self_attention2", "relu")),
+                                mlp=block_base(schema).mlp)
+    batch = make_batch(schema, SHORT)
+    grouped = supernet.embed(batch).by_length()
+    assert grouped is not None and len(grouped[0]) == ameir.GROUPS
+    results = []
+    for together in (False, True):
+        if together:
+            monkeypatch.setattr(ameir.Inputs, "by_length", lambda self: None)
+        supernet.zero_grad()
+        out = supernet(batch, architecture)
+        out.square().sum().backward()
+        gradients = {n: p.grad.clone() for n, p in supernet.named_parameters() if p.grad is not None}
+        results.append((out.detach(), gradients))
+    torch.testing.assert_close(*(out for out, _ in results), atol=1e-6, rtol=1e-5)
+    assert results[0][1].keys() == results[1][1].keys()
+    for name, gradient in results[0][1].items():
+        torch.testing.assert_close(results[1][1][name], gradient, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_groups_by_length_are_only_made_where_they_spare_work() -> None:
+    supernet = block_supernet(SCHEMAS["target"], depth=1)
+    assert supernet.embed(make_batch(SCHEMAS["target"], (6, 6, 5, 6, 4, 6))).by_length() is None
+    parts, places = supernet.embed(make_batch(SCHEMAS["target"], SHORT)).by_length()  # type: ignore[misc]
+    assert [p.mask.shape for p in parts] == [(3, 1), (3, 1), (3, 2), (3, 6)]
+    whole = supernet.embed(make_batch(SCHEMAS["target"], SHORT))
+    assert torch.equal(torch.cat([p.fields for p in parts])[places], whole.fields)

@@ -111,3 +111,20 @@ def test_an_unknown_vocabulary_is_named() -> None:
     for ask in (embedding.table, lambda name: embedding.rows(name, torch.tensor([1]))):
         with pytest.raises(AmeirError, match="Did you mean 'item'"):
             ask("itm")
+
+
+@pytest.mark.parametrize("schema", [ctr_schema(), univalent_schema()])
+def test_gradient_equals_that_of_torch(schema: Schema) -> None:
+    """Bit for bit: the same sums in the same order, and nothing for PAD."""
+    embedding = FieldEmbedding(schema, K)
+    ids = ids_of(schema.behaviors or schema.fields, schema, 40, 3)
+    offsets = embedding.behavior_offsets if schema.behaviors else embedding.field_offsets
+    ours = embedding._lookup(ids, offsets)
+    rows = torch.where(ids == 0, 0, ids + offsets)
+    theirs = torch.nn.functional.embedding(rows, embedding.weight, padding_idx=0)
+    assert torch.equal(ours, theirs)
+    weights = torch.randn(ours.shape, generator=generator())
+    (expected,) = torch.autograd.grad((theirs * weights).sum(), embedding.weight)
+    (found,) = torch.autograd.grad((ours * weights).sum(), embedding.weight)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+    assert not found[0].any() and found.any()
