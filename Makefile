@@ -30,7 +30,8 @@ lint: install ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-benchmark-peers: ## Make the environments of what benchmarks measure against
+benchmark-peers: install ## Make the environments of what benchmarks measure against, and install what draws plots
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[benchmark]'
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet -r benchmarks/peers.txt
 	test -x .venv-peers-recbole/bin/python || $(PYTHON) -m venv .venv-peers-recbole

@@ -61,35 +61,24 @@ class Inputs:
     def by_length(self) -> tuple[list[Inputs], Tensor] | None:
         """Return groups of rows of similar history, cut to each group's longest, and each row's place among them.
 
-        None where that would not spare at least a quarter of the positions, and on other devices than CPU, which
-        would have to wait for the lengths.
+        The groups hold what blocks and pooling read; fields and dense are left out. None where they would not spare
+        at least a quarter of the positions, and on other devices than CPU, which would have to wait for the lengths.
         """
-        if self.history is None or self.mask is None or self.mask.device.type != "cpu" or torch.compiler.is_compiling():
+        history, mask = self.history, self.mask
+        if history is None or mask is None or mask.device.type != "cpu" or torch.compiler.is_compiling():
             return None
-        lengths, order = torch.sort(self.mask.sum(1), stable=True)
-        size = -(-len(self) // GROUPS)
-        sizes = [min(size, len(self) - start) for start in range(0, len(self), size)]
+        if mask.numel() == 0:
+            return None
+        lengths, order = torch.sort(mask.sum(1), stable=True)
+        sizes = [len(part) for part in order.split(-(-len(order) // GROUPS))]
         longest = lengths[torch.tensor(sizes).cumsum(0) - 1].tolist()
-        spent = sum(rows * length for rows, length in zip(sizes, longest, strict=True))
-        if spent > 0.75 * self.mask.numel():
+        if sum(rows * length for rows, length in zip(sizes, longest, strict=True)) > 0.75 * mask.numel():
             return None
-        parts = self.rows(order).split(sizes)
-        return [part.until(length) for part, length in zip(parts, longest, strict=True)], torch.argsort(order)
-
-    def until(self, length: int) -> Inputs:
-        """Return the same rows with the first ``length`` positions of their histories."""
-        def cut(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor[:, :length]
-
-        return Inputs(self.fields, cut(self.history), cut(self.mask), self.target, self.dense)
-
-    def rows(self, chosen: Tensor) -> Inputs:
-        """Return the given rows."""
-        def of(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.index_select(0, chosen)
-
-        dense = self.dense.index_select(0, chosen) if self.dense.shape[0] else self.dense
-        return Inputs(self.fields.index_select(0, chosen), of(self.history), of(self.mask), of(self.target), dense)
+        histories, masks = (t.index_select(0, order).split(sizes) for t in (history, mask))
+        targets = [None] * len(sizes) if self.target is None else self.target.index_select(0, order).split(sizes)
+        groups = [Inputs(self.fields[:0], h[:, :n], m[:, :n], t, self.dense[:0])
+                  for h, m, t, n in zip(histories, masks, targets, longest, strict=True)]
+        return groups, torch.argsort(order)
 
     @classmethod
     def join(cls, parts: Sequence[Inputs]) -> Inputs:

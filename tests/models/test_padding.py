@@ -122,4 +122,14 @@ def test_groups_by_length_are_only_made_where_they_spare_work() -> None:
     parts, places = supernet.embed(make_batch(SCHEMAS["target"], SHORT)).by_length()  # type: ignore[misc]
     assert [p.mask.shape for p in parts] == [(3, 1), (3, 1), (3, 2), (3, 6)]
     whole = supernet.embed(make_batch(SCHEMAS["target"], SHORT))
-    assert torch.equal(torch.cat([p.fields for p in parts])[places], whole.fields)
+    assert torch.equal(torch.cat([p.target for p in parts])[places], whole.target)
+
+
+def test_no_rows_and_no_fields() -> None:
+    """A batch without rows, and one whose dataset has no fields and so an empty tensor of them."""
+    supernet = block_supernet(SCHEMAS["retrieval"], depth=1).eval()
+    batch = make_batch(SCHEMAS["retrieval"], SHORT)
+    architecture = Architecture((Block("conv3", "relu"),), mlp=block_base(SCHEMAS["retrieval"]).mlp)
+    bare = Batch(behaviors=batch.behaviors, mask=batch.mask)
+    assert torch.equal(supernet(bare, architecture), supernet(batch, architecture))
+    assert supernet(batch[:0], architecture).shape == (0, 4)
