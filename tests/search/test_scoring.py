@@ -121,7 +121,7 @@ def test_groups_of_one_class_or_without_rows_do_not_stop_a_race(groups: int) -> 
     together, chosen = scorer("target", 1000)
     for batch in together.batches:
         batch.label = (torch.arange(len(batch)) % 30 == 0).float()  # most groups have no click
-    assert len(together.rank(chosen, "race", Race(len(chosen), 3, groups=groups))) == len(chosen)
+    assert len(together.rank(chosen[:8], "race", Race(8, 3, groups=groups))) == 8
 
 
 def test_equal_scores_go_to_the_smaller_model() -> None:
