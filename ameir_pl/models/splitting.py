@@ -49,10 +49,9 @@ def group_sizes(rows: int, paths: int) -> list[int]:
 
 def _split_mlps(model: Ameir, x: Inputs, h_a: Tensor | None, paths: Sequence[Architecture], sizes: list[int]) -> Tensor:
     """Step 3: the hidden layers of each path on its own rows; h0 and the shortcut, which they share, for all rows."""
-    which = model.which(paths[0].interactions)
-    p_b = model.interactions(x.fields, which)
-    if which is not None:
+    if model.which(paths[0].interactions) is not None:
         raise AmeirError("Paths that differ in their MLP run with all interactions of the model.")
+    p_b = model.interactions(x.fields)
     shortcut = model.shortcut(torch.cat([x.fields, p_b], 1)) if model.capacity.shortcut else None
     shortcuts = [None] * len(paths) if shortcut is None else shortcut.split(sizes)
     return torch.cat([model.head(model.mlp(h_0, hidden_layers(p.mlp)), own) for h_0, p, own in
