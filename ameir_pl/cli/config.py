@@ -89,6 +89,7 @@ class Config:
     inherit: bool = True
     variant: str | None = None
     reference: str | None = "dnn"
+    ablation: bool = True
     overwrite: bool = False
     debug: bool = False
     model: ModelChoice = field(default_factory=ModelChoice)

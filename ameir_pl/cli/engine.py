@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -46,7 +47,7 @@ class LightningEngine:
         self.callbacks, self._loggers = callbacks, loggers
         self._weight_decay, self._fairness = weight_decay, fairness
 
-    def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: int, phase: str) -> dict[str, Any]:
+    def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: float, phase: str) -> dict[str, Any]:
         """Train shared weights fairly; returns how often each choice was activated.
 
         L2 is multiplied by the share of rows in which a choice is active, so that its gradient and its L2 are
@@ -59,7 +60,7 @@ class LightningEngine:
         counts = [c for c in callbacks if isinstance(c, ActivationCounts)]
         return counts[0].counts() if counts else {}
 
-    def fit(self, model: nn.Module, *, epochs: int, patience: int, start: float | None, phase: str) -> Fit:
+    def fit(self, model: nn.Module, *, epochs: float, patience: int, start: float | None, phase: str) -> Fit:
         """Train a model with early stopping on the validation fitness and restore its best weights.
 
         An epoch counts towards ``patience`` unless it is better than all before it and than ``start``.
@@ -73,7 +74,16 @@ class LightningEngine:
         trainer = self._run(task, [*self.callbacks(), best, stop], epochs, validate=True)
         return Fit(time.monotonic() - started, trainer.current_epoch, best.epoch)
 
-    def _run(self, task: pl.LightningModule, callbacks: list[pl.Callback], epochs: int, *, validate: bool
+    def _length(self, epochs: float) -> dict[str, int]:
+        """Return a Trainer's settings for that many epochs: 1.5 are two, each of the first three quarters of its own
+        order of the rows."""
+        whole = math.ceil(epochs)
+        if whole == epochs:
+            return {"max_epochs": whole}
+        batches = len(self.data.train_dataloader())
+        return {"max_epochs": whole, "limit_train_batches": max(round(batches * epochs / whole), 1)}
+
+    def _run(self, task: pl.LightningModule, callbacks: list[pl.Callback], epochs: float, *, validate: bool
              ) -> pl.Trainer:
         if hasattr(self.data, "epoch"):
             self.data.epoch = 0
@@ -85,7 +95,7 @@ class LightningEngine:
             warnings.filterwarnings("ignore", ".*Checkpoint directory.*")
             # A supernet is not validated while it trains: its children are scored afterwards.
             warnings.filterwarnings("ignore", ".*have no `validation_step`.*")
-            trainer = self._trainer(max_epochs=epochs, callbacks=callbacks, logger=list(self._loggers),
+            trainer = self._trainer(**self._length(epochs), callbacks=callbacks, logger=list(self._loggers),
                                     enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
                                     num_sanity_val_steps=0, use_distributed_sampler=False,
                                     limit_val_batches=None if validate else 0)

@@ -21,9 +21,9 @@ from ameir_pl.search.run_folder import read_json
 
 
 def wanted(session: Session, config: Config) -> list[str]:
-    """Return the variants up to the run's model, plainest first."""
-    names = available(session.problem)
-    return names[:names.index(chosen_variant(session, config)) + 1]
+    """Return the run's model and, for the ablation, the plainer variants before it, plainest first."""
+    names, chosen = available(session.problem), chosen_variant(session, config)
+    return names[:names.index(chosen) + 1] if config.ablation else [chosen]
 
 
 def finished(session: Session, config: Config) -> bool:

@@ -22,8 +22,9 @@ from ameir_pl.nn.squeeze_excitation import SqueezeExcitation
 from ameir_pl.schema import Schema
 from ameir_pl.space.architecture import Architecture, Block, Interaction, MlpLayer
 
-GROUPS = 4
-"""Groups of rows by the length of their histories: most are much shorter than the longest."""
+GROUPS, GROUP_ROWS = 4, 20
+"""Groups of rows by the length of their histories, as most are much shorter than the longest: so many at most, and of
+so many rows at least."""
 Statistics = list[tuple[Tensor, Tensor] | None]
 """Mean and variance for the Dice of each hidden layer."""
 
@@ -58,23 +59,32 @@ class Inputs:
                 zip(self.fields.split(sizes), parts(self.history), parts(self.mask), parts(self.target),
                     self.dense.split(sizes), strict=True)]
 
-    def by_length(self) -> tuple[list[Inputs], Tensor] | None:
-        """Return groups of rows of similar history, cut to each group's longest, and each row's place among them.
+    def lengths(self, groups: int) -> tuple[Tensor, list[int], list[int]] | None:
+        """Return the rows in the order of their histories' lengths, the sizes of that many groups, and their longest.
 
-        The groups hold what blocks and pooling read; fields and dense are left out. None where they would not spare
-        at least a quarter of the positions, and on other devices than CPU, which would have to wait for the lengths.
+        None where groups would not spare at least a quarter of the positions, and on other devices than CPU, which
+        would have to wait for the lengths.
         """
-        history, mask = self.history, self.mask
-        if history is None or mask is None or mask.device.type != "cpu" or torch.compiler.is_compiling():
-            return None
-        if mask.numel() == 0:
+        mask = self.mask
+        if mask is None or groups < 2 or mask.device.type != "cpu" or torch.compiler.is_compiling():
             return None
         lengths, order = torch.sort(mask.sum(1), stable=True)
-        sizes = [len(part) for part in order.split(-(-len(order) // GROUPS))]
+        sizes = [len(part) for part in order.split(-(-len(order) // groups))]
         longest = lengths[torch.tensor(sizes).cumsum(0) - 1].tolist()
         if sum(rows * length for rows, length in zip(sizes, longest, strict=True)) > 0.75 * mask.numel():
             return None
-        histories, masks = (t.index_select(0, order).split(sizes) for t in (history, mask))
+        return order, sizes, longest
+
+    def by_length(self) -> tuple[list[Inputs], Tensor] | None:
+        """Return groups of rows of similar history, cut to each group's longest, and each row's place among them.
+
+        The groups hold what blocks and pooling read; fields and dense are left out. None where :meth:`lengths` is.
+        """
+        plan = self.lengths(groups_of(len(self)))
+        if plan is None or self.history is None or self.mask is None:
+            return None
+        order, sizes, longest = plan
+        histories, masks = (t.index_select(0, order).split(sizes) for t in (self.history, self.mask))
         targets = [None] * len(sizes) if self.target is None else self.target.index_select(0, order).split(sizes)
         groups = [Inputs(self.fields[:0], h[:, :n], m[:, :n], t, self.dense[:0])
                   for h, m, t, n in zip(histories, masks, targets, longest, strict=True)]
@@ -244,6 +254,11 @@ class Ameir(nn.Module):
         begin, end = self._interaction_columns
         weight = self.mlp.first.weight[:units, begin:end]  # (U, C*K)
         return weight.view(units, -1, self.embedding_size)[:, which].permute(1, 2, 0)
+
+
+def groups_of(rows: int) -> int:
+    """Return how many groups by length that many rows are worth."""
+    return min(GROUPS, rows // GROUP_ROWS)
 
 
 def hidden_layers(mlp: Sequence[MlpLayer]) -> list[tuple[int, str]]:

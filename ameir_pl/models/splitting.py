@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ameir_pl.errors import AmeirError
-from ameir_pl.models.ameir import Ameir, Inputs, hidden_layers
+from ameir_pl.models.ameir import Ameir, Inputs, groups_of, hidden_layers
 from ameir_pl.space.architecture import Architecture
 
 
@@ -35,8 +35,11 @@ def predict_split(model: Ameir, x: Inputs, paths: Sequence[Architecture]) -> Ten
     if len({p.blocks for p in paths}) == 1:
         h_a = model.behavior(x, paths[0].blocks)
     else:
-        parts = [model.run_blocks(part, p.blocks) for part, p in zip(x.split(sizes), paths, strict=True)]
-        h_a = model.pooling(torch.cat(parts), x.mask, x.target)
+        own = list(zip(x.split(sizes), paths, strict=True))
+        if x.lengths(groups_of(sizes[0])) is None:
+            h_a = model.pooling(torch.cat([model.run_blocks(part, p.blocks) for part, p in own]), x.mask, x.target)
+        else:  # pooled path by path, each on the positions that its groups keep
+            h_a = torch.cat([model.behavior(part, p.blocks) for part, p in own])  # type: ignore[misc]
     if len({p.mlp for p in paths}) == 1:
         return model.aggregate(x, h_a, paths[0])
     return _split_mlps(model, x, h_a, paths, sizes)

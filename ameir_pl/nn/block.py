@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ameir_pl.errors import AmeirError
 from ameir_pl.nn.activations import ACTIVATIONS
+from ameir_pl.nn.dropout import Dropout
 from ameir_pl.nn.operations import OPERATIONS
 from ameir_pl.registry import Registry
 
@@ -47,7 +48,7 @@ class BuildingBlock(nn.Module):
         super().__init__()
         self.layers = nn.ModuleDict({name: OPERATIONS.get(name)(width) for name in layers})
         self.norms = nn.ModuleDict({name: NORMS.get(name)(width) for name in norms})
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, h: Tensor, mask: Tensor, target: Tensor | None, layer: str, activation: str,
                 norm: str) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.nn.activations import ACTIVATIONS
 from ameir_pl.nn.dice import Dice, Statistics, batch_statistics
+from ameir_pl.nn.dropout import Dropout
 from ameir_pl.nn.initialization import he_normal
 
 DICE = "dice"
@@ -72,7 +73,7 @@ class ElasticMlp(nn.Module):
         self.linears = nn.ModuleList(ElasticLinear(a, b) for a, b in zip([in_features, *units], units, strict=False))
         self.dices = nn.ModuleDict({str(i): Dice(n) for i, (n, names) in
                                     enumerate(zip(units, activations, strict=True)) if DICE in names})
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @property
     def first(self) -> ElasticLinear:

@@ -15,7 +15,7 @@ from ameir_pl.atomic import write_json
 from ameir_pl.models.ameir import Ameir, Derived
 from ameir_pl.models.derive import derive
 from ameir_pl.search.evaluator import evaluate
-from ameir_pl.search.problem import Problem
+from ameir_pl.search.problem import Fit, Problem
 from ameir_pl.search.run_folder import SUPERNET, WINNER, save_weights, sha256
 from ameir_pl.space.architecture import Architecture
 
@@ -23,7 +23,10 @@ Ranking = Sequence[tuple[Architecture, float, int]]
 
 
 def best_of(problem: Problem, supernet: Ameir, ranking: Ranking, stage: int) -> tuple[Derived, list[dict[str, Any]]]:
-    """Finetune the ``budget.top`` candidates from inherited weights and return the best with everyone's results."""
+    """Finetune the ``budget.top`` candidates from inherited weights and return the best with everyone's results.
+
+    With no epochs (``budget.top_epochs=0``) they are compared as they inherit.
+    """
     calibration = problem.data.subset("train", problem.budget.calibration_rows, problem.seed)
     best: tuple[float, Derived] | None = None
     results = []
@@ -33,9 +36,11 @@ def best_of(problem: Problem, supernet: Ameir, ranking: Ranking, stage: int) -> 
         child = derive(supernet, architecture)
         child.recompute_dice(calibration)
         inherited = evaluate(child, problem.data.val_dataloader(), problem.objective)
-        fit = problem.engine.fit(child, epochs=problem.budget.top_epochs, patience=problem.budget.patience,
-                                 start=inherited[problem.objective.fitness], phase=phase)
-        tuned = evaluate(child, problem.data.val_dataloader(), problem.objective)
+        fit, tuned = Fit(0.0, 0, 0), inherited
+        if problem.budget.top_epochs:
+            fit = problem.engine.fit(child, epochs=problem.budget.top_epochs, patience=problem.budget.patience,
+                                     start=inherited[problem.objective.fitness], phase=phase)
+            tuned = evaluate(child, problem.data.val_dataloader(), problem.objective)
         fitness = tuned[problem.objective.fitness]
         results.append({"architecture": architecture.to_dict(), "score": score, "params": params,
                         "inherited": inherited, "finetuned": tuned, "epochs": fit.epochs,

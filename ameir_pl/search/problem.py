@@ -50,15 +50,16 @@ class Budget:
     """How much a search may spend.
 
     Args:
-        name: ``paper`` or ``demo``.
-        stage1_epochs: epochs over the training rows of step 1's supernet.
+        name: ``paper``, ``demo`` or ``light``.
+        stage1_epochs: epochs over the training rows of step 1's supernet; like all epochs of a search any number
+            above 0, a part of an epoch being its first batches.
         cycle_epochs: epochs of each cycle of step 2.
         stage3_epochs: epochs of step 3's supernet.
         samples: architectures scored in steps 1 and 3 (all of a space that is not larger).
         valid_rows: rows of the fixed validation subset that scores candidates.
         calibration_rows: training rows on which Dice statistics are recomputed for a scored child.
         top: candidates that are finetuned and compared on the whole validation set.
-        top_epochs: at most that many epochs for each of them.
+        top_epochs: at most that many epochs for each of them; 0 compares them with the weights they inherit.
         cycles: cycles of step 2.
         keep: interactions kept after each cycle.
         paths: the most paths of one update of step 2.
@@ -68,14 +69,14 @@ class Budget:
     """
 
     name: str = "paper"
-    stage1_epochs: int = 10
-    cycle_epochs: int = 2
-    stage3_epochs: int = 10
+    stage1_epochs: float = 10
+    cycle_epochs: float = 2
+    stage3_epochs: float = 10
     samples: int = 2000
     valid_rows: int = 10000
     calibration_rows: int = 4096
     top: int = 5
-    top_epochs: int = 5
+    top_epochs: float = 5
     cycles: int = 4
     keep: int = 50
     paths: int = 128
@@ -131,11 +132,11 @@ class Fit:
 class Engine(Protocol):
     """Trains; built from the trainer, callbacks and loggers that the user chose."""
 
-    def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: int, phase: str) -> dict[str, Any]:
+    def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: float, phase: str) -> dict[str, Any]:
         """Train shared weights fairly; returns how often each choice was activated."""
         ...
 
-    def fit(self, model: nn.Module, *, epochs: int, patience: int, start: float | None, phase: str) -> Fit:
+    def fit(self, model: nn.Module, *, epochs: float, patience: int, start: float | None, phase: str) -> Fit:
         """Train a model with early stopping; ``start`` is the fitness of its weights if they are inherited."""
         ...
 

@@ -45,7 +45,7 @@ MISTAKES = {
     "budget.top=0": "budget.top=0 must be at least 1",
     "budget.cycles=0": "budget.cycles=0 must be at least 1",
     "budget.samples=0": "budget.samples=0 must be at least 1",
-    "budget.stage3_epochs=0": "budget.stage3_epochs=0 must be at least 1",
+    "budget.stage3_epochs=0": "budget.stage3_epochs=0.0 must be at least 0.01",
     "dataset.train.learning_rate=nan": "learning_rate=nan",
     "dataset.train.learning_rate=-1": "learning_rate=-1.0 must be at least 0",
     "dataset.model.mlp_dropout=1.5": "mlp_dropout=1.5 must be below 1",

@@ -94,6 +94,7 @@ SHORT = (1, 0, 2, 1, 6, 1, 0, 2, 1, 1, 0, 3)
 
 @pytest.mark.parametrize("kind", SCHEMAS)
 def test_groups_by_length_change_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ameir, "GROUP_ROWS", 3)
     schema = SCHEMAS[kind]
     supernet = block_supernet(schema, depth=2)
     architecture = Architecture((Block("bigru", "swish", "layer_norm"), Block("self_attention2", "relu")),
@@ -116,13 +117,16 @@ def test_groups_by_length_change_nothing(kind: str, monkeypatch: pytest.MonkeyPa
         torch.testing.assert_close(results[1][1][name], gradient, atol=1e-5, rtol=1e-4, msg=name)
 
 
-def test_groups_by_length_are_only_made_where_they_spare_work() -> None:
+def test_groups_by_length_are_only_made_where_they_spare_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ameir, "GROUP_ROWS", 3)
     supernet = block_supernet(SCHEMAS["target"], depth=1)
     assert supernet.embed(make_batch(SCHEMAS["target"], (6, 6, 5, 6, 4, 6))).by_length() is None
     parts, places = supernet.embed(make_batch(SCHEMAS["target"], SHORT)).by_length()  # type: ignore[misc]
     assert [p.mask.shape for p in parts] == [(3, 1), (3, 1), (3, 2), (3, 6)]
     whole = supernet.embed(make_batch(SCHEMAS["target"], SHORT))
     assert torch.equal(torch.cat([p.target for p in parts])[places], whole.target)
+    monkeypatch.setattr(ameir, "GROUP_ROWS", 7)
+    assert whole.by_length() is None, "12 rows are not two groups of 7"
 
 
 def test_no_rows_and_no_fields() -> None:

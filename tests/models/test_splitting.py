@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ameir_pl.errors import AmeirError
+from ameir_pl.models import ameir
 from ameir_pl.models.ameir import Ameir, Inputs
 from ameir_pl.models.splitting import group_sizes, predict_split
 from ameir_pl.objectives import make_objective
@@ -71,6 +72,28 @@ def test_each_path_runs_its_own_rows(kind: str, extra: int) -> None:
     for j, path in enumerate(paths):
         own = torch.tensor([i for i, owner in enumerate(owners) if owner == j])
         torch.testing.assert_close(out[own], supernet(batch[own], path), atol=2e-6, rtol=2e-5)
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_paths_in_groups_by_length_change_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema, supernet, rounds = step(kind)
+    paths = rounds.fair(5)
+    batch = make_batch(schema, (1, 6, 2, 1) * len(paths))
+    results = []
+    for least in (100, 2):
+        monkeypatch.setattr(ameir, "GROUP_ROWS", least)
+        x = supernet.embed(batch)
+        assert (x.lengths(ameir.groups_of(4)) is None) == (least == 100)
+        supernet.zero_grad()
+        out = predict_split(supernet, x, paths)
+        out.square().sum().backward()
+        own = {n: p.grad.clone() for n, p in supernet.named_parameters() if p.grad is not None}
+        results.append((out.detach(), own))
+    (whole, gradients), (grouped, grouped_gradients) = results
+    torch.testing.assert_close(grouped, whole, atol=1e-6, rtol=1e-5)
+    assert grouped_gradients.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(grouped_gradients[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
 
 
 def test_group_sizes() -> None:

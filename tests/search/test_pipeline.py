@@ -110,6 +110,34 @@ def test_a_finished_run_trains_nothing(copied: Tiny, monkeypatch: pytest.MonkeyP
     assert (copied.folder() / "metrics.json").read_text() == metrics
 
 
+LIGHT = ("budget.stage1_epochs=0.5", "budget.cycle_epochs=0.25", "budget.stage3_epochs=1.5", "budget.top_epochs=0",
+         "ablation=false", "reference=null")
+
+
+def test_parts_of_epochs_and_finalists_as_they_inherit(tiny: Tiny) -> None:
+    assert list(search.main(tiny("stage=all", *LIGHT))["models"]) == ["AMEIR-C"]
+    log = (tiny.folder() / "log.txt").read_text()
+    for words in ("stage1/supernet: 9 batches", "stage2/cycle1: 4 batches", "stage3/supernet: 28 batches"):
+        assert words in log  # an epoch has 18; 1.5 are two, of three quarters each
+    assert "finalist" not in log
+    for stage in (1, 3):
+        finalists = json.loads((tiny.folder() / f"stage{stage}/summary.json").read_text())["finalists"]
+        assert len(finalists) == 2
+        assert all(f["finetuned"] == f["inherited"] and f["epochs"] == 0 for f in finalists)
+        best = max(finalists, key=lambda f: f["inherited"]["auc"])
+        chosen = yaml.safe_load((tiny.folder() / f"stage{stage}/architecture.yaml").read_text())
+        part = "blocks" if stage == 1 else "mlp"
+        assert chosen[part] == best["architecture"][part]
+
+
+def test_the_ablation_can_be_made_up_for(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = search.main(tiny("stage=all", *LIGHT))["models"]["AMEIR-C"]["test"]
+    models = search.main(tiny("stage=all", *LIGHT, "ablation=true"))["models"]
+    assert set(models) == {"AMEIR-A", "AMEIR-B", "AMEIR-C"} and models["AMEIR-C"]["test"] == alone
+    monkeypatch.setattr("ameir_pl.cli.engine.LightningEngine._run", None)  # any training would fail
+    assert list(search.main(tiny("stage=all", *LIGHT))["models"]) == list(models)
+
+
 def test_overwrite_makes_a_stage_again_and_the_later_ones_stale(copied: Tiny) -> None:
     before = results(copied.folder())
     search.main(copied("stage=1", "overwrite=true"))
