@@ -10,6 +10,18 @@ class AmeirError(Exception):
     """A mistake in the input: what is wrong, what was found, where, and what to do."""
 
 
+class Stopped(BaseException):
+    """The user or the machine asked to stop, and what was done is saved.
+
+    Args:
+        signal: the number of the signal that asked.
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest known name, or the list of known names."""
     names = sorted(known)

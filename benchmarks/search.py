@@ -55,7 +55,8 @@ def compare(folder: Path, dataset: str, source: Path | None, repeats: int, budge
         parts.append({k: v for k, v in search["seconds"].items() if k.startswith("stage")}
                      | {"finetune": model["seconds"]})
         rows = {"search": (sum(parts[-1].values()), model)}
-        for name, choice in (("din", ["model=din"]), ("scratch", ["model=ameir", f"architecture={(folder / FOUND).resolve()}"])):
+        found = f"architecture={(folder / FOUND).resolve()}"
+        for name, choice in (("din", ["model=din"]), ("scratch", ["model=ameir", found])):
             trained = run("train.py", folder, dataset, source, f"seed={turn}", "budget=paper", *choice)
             (row,) = trained["models"].values()
             rows[name] = (row["seconds"], row)

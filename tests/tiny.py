@@ -55,9 +55,10 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def results(folder: Path) -> dict[str, str]:
-    """Return the checksums of what a run decided: no logs, no times."""
+    """Return the checksums of what a run decided: no logs, no times, nothing unfinished."""
     return {name: digest for name, digest in contents(folder).items()
-            if name not in ("log.txt", "metrics.csv", "metrics.json", "config.yaml") and "summary.json" not in name}
+            if name not in ("log.txt", "metrics.csv", "metrics.json", "config.yaml") and "summary.json" not in name
+            and not name.startswith(".progress/")}
 
 
 def numbers(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -23,11 +24,23 @@ class BestWeights(pl.Callback):
 
     def __init__(self, start: float | None = None) -> None:
         self.start = start
+        self.best, self.epoch = -math.inf if start is None else start, 0
+        self._kept: dict[str, Tensor] | None = None
+        self._resumed = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the start's weights if they have a fitness."""
-        self.best, self.epoch = -math.inf if self.start is None else self.start, 0
-        self._kept: dict[str, Tensor] | None = None if self.start is None else _copy(pl_module)
+        """Keep the start's weights if they have a fitness; a resumed fit has kept them."""
+        if self.start is not None and not self._resumed:
+            self._kept = _copy(pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is kept, for a checkpoint."""
+        return {"best": self.best, "epoch": self.epoch, "kept": self._kept}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take what an interrupted fit kept."""
+        self.best, self.epoch, self._kept = state_dict["best"], state_dict["epoch"], state_dict["kept"]
+        self._resumed = True
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the weights when they are the best so far; the earlier of two equals stays."""

@@ -19,6 +19,8 @@ class TrainingProgress(pl.Callback):
             total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
             self._meter = Meter(getattr(pl_module, "phase", "training"), total, "batches")
             self._meter.__enter__()
+            if trainer.global_step:  # of a resumed fit
+                self._meter.advance(trainer.global_step * trainer.accumulate_grad_batches)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
                            batch_idx: int) -> None:

@@ -27,7 +27,8 @@ LEAST = {
     "dataset.model.interactions": 0, "dataset.model.block_dropout": 0, "dataset.model.mlp_dropout": 0,
     "budget.stage1_epochs": 0.01, "budget.cycle_epochs": 0.01, "budget.stage3_epochs": 0.01, "budget.samples": 1,
     "budget.valid_rows": 1, "budget.calibration_rows": 1, "budget.top": 1, "budget.top_epochs": 0, "budget.cycles": 1,
-    "budget.keep": 1, "budget.paths": 1, "budget.finetune_epochs": 1, "budget.patience": 1}
+    "budget.keep": 1, "budget.paths": 1, "budget.finetune_epochs": 1, "budget.patience": 1,
+    "checkpoint.every_steps": 1, "checkpoint.every_minutes": 0}
 """The least value of every number of the configuration."""
 
 

@@ -8,13 +8,15 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from ameir_pl.cli.compose import load_config
-from ameir_pl.errors import AmeirError
+from ameir_pl.errors import AmeirError, Stopped
 from ameir_pl.progress import console
+from ameir_pl.stopping import handling_signals
 
 Body = Callable[[Any, DictConfig], Any]
 HELP = """usage: {name} [key=value ...] [group=option ...] [-m | --multirun] [--cfg job] [--help]
@@ -37,7 +39,8 @@ def command(config_name: str) -> Callable[[Body], Callable[..., Any]]:
         def main(argv: Sequence[str] | None = None) -> Any:
             arguments = list(sys.argv[1:] if argv is None else argv)
             try:
-                return _run(body, config_name, arguments)
+                with handling_signals() if argv is None else nullcontext():
+                    return _run(body, config_name, arguments)
             except AmeirError as error:
                 if argv is not None:
                     raise
@@ -46,9 +49,9 @@ def command(config_name: str) -> Callable[[Body], Callable[..., Any]]:
                 else:
                     console().print(f"error: {error}", markup=False)
                 sys.exit(2)
-            except KeyboardInterrupt:
-                console().print("Stopped. What is finished is kept; the same command goes on from there.")
-                sys.exit(130)
+            except Stopped as stopped:
+                console().print("Stopped. What was done is kept; the same command goes on from there.")
+                sys.exit(128 + stopped.signal)
 
         return main
 

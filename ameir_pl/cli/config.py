@@ -63,6 +63,19 @@ class Paths:
 
 
 @dataclass
+class CheckpointSettings:
+    """How often training is saved; a signal saves it, too.
+
+    Args:
+        every_steps: updates between two checkpoints.
+        every_minutes: minutes between two checkpoints.
+    """
+
+    every_steps: int = 1000
+    every_minutes: float = 10.0
+
+
+@dataclass
 class ModelChoice:
     """The model that ``train.py`` trains."""
 
@@ -82,6 +95,7 @@ class Config:
     trainer: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
     callbacks: dict[str, Any] = field(default_factory=dict)
+    checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
     stage: Any = "all"
     run: str = "default"
     seed: int = 1

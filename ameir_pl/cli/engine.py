@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,16 +15,19 @@ from pytorch_lightning.loggers import Logger
 from torch import nn
 
 from ameir_pl.callbacks import ActivationCounts, BestWeights
+from ameir_pl.callbacks.checkpoints import Checkpoints
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.objectives.base import Objective
+from ameir_pl.search.journal import Journal, Phase, signature
 from ameir_pl.search.problem import Fit
 from ameir_pl.space.sampling import Rounds
+from ameir_pl.stopping import gently
 from ameir_pl.tasks.fit import FitTask, OptimizerFactory, SchedulerFactory
 from ameir_pl.tasks.supernet import SupernetTask
 
 
 class LightningEngine:
-    """Trains supernets and models with Lightning.
+    """Trains supernets and models with Lightning; what an interrupted command trained is taken from its journal.
 
     Args:
         data: the DataModule.
@@ -36,16 +39,19 @@ class LightningEngine:
         loggers: shared by all fits of this process; read when a fit begins.
         weight_decay: L2.
         fairness: scheme of supernet training.
-        seeded: seeds torch for a phase.
+        journal: keeps finished fits and checkpoints.
+        every_steps, every_minutes: between two checkpoints.
     """
 
     def __init__(self, data: pl.LightningDataModule, objective: Objective, *, trainer: Callable[..., pl.Trainer],
                  optimizer: OptimizerFactory, scheduler: SchedulerFactory, callbacks: Callable[[], list[pl.Callback]],
-                 loggers: Sequence[Logger], weight_decay: float, fairness: str) -> None:
+                 loggers: Sequence[Logger], weight_decay: float, fairness: str, journal: Journal,
+                 every_steps: int = 1000, every_minutes: float = 10.0) -> None:
         self.data, self.objective = data, objective
         self._trainer, self._optimizer, self._scheduler = trainer, optimizer, scheduler
         self.callbacks, self._loggers = callbacks, loggers
         self._weight_decay, self._fairness = weight_decay, fairness
+        self._journal, self._every = journal, {"every_steps": every_steps, "every_minutes": every_minutes}
 
     def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: float, phase: str) -> dict[str, Any]:
         """Train shared weights fairly; returns how often each choice was activated.
@@ -53,26 +59,39 @@ class LightningEngine:
         L2 is multiplied by the share of rows in which a choice is active, so that its gradient and its L2 are
         balanced as they are in the derived model.
         """
+        kept = self._journal.phase(phase, signature(model), epochs)
+        done = kept.done()
+        if done is not None:
+            model.load_state_dict(done[1])
+            return dict(done[0]["counts"])
         task = SupernetTask(model, rounds, self.objective, self._optimizer, self._scheduler,
                             weight_decay=self._weight_decay * rounds.active_share, fairness=self._fairness, phase=phase)
         callbacks = self.callbacks()
-        self._run(task, callbacks, epochs, validate=False)
-        counts = [c for c in callbacks if isinstance(c, ActivationCounts)]
-        return counts[0].counts() if counts else {}
+        self._run(task, callbacks, epochs, kept, validate=False)
+        audits = [c for c in callbacks if isinstance(c, ActivationCounts)]
+        counts = audits[0].counts() if audits else {}
+        kept.finish({"counts": counts}, model.state_dict())
+        return counts
 
     def fit(self, model: nn.Module, *, epochs: float, patience: int, start: float | None, phase: str) -> Fit:
         """Train a model with early stopping on the validation fitness and restore its best weights.
 
         An epoch counts towards ``patience`` unless it is better than all before it and than ``start``.
         """
+        kept = self._journal.phase(phase, signature(model), epochs, patience, start)
+        done = kept.done()
+        if done is not None:
+            model.load_state_dict(done[1])
+            return Fit(**done[0])
         task = FitTask(model, self.objective, self._optimizer, weight_decay=self._weight_decay, phase=phase)
         best = BestWeights(start)
         stop = EarlyStopping("fitness", mode="max", patience=patience, check_finite=True)
         if start is not None:  # inherited weights are what an epoch has to beat
             stop.best_score = torch.tensor(start)
-        started = time.monotonic()
-        trainer = self._run(task, [*self.callbacks(), best, stop], epochs, validate=True)
-        return Fit(time.monotonic() - started, trainer.current_epoch, best.epoch)
+        trainer, seconds = self._run(task, [*self.callbacks(), best, stop], epochs, kept, validate=True)
+        fit = Fit(seconds, trainer.current_epoch, best.epoch)
+        kept.finish(asdict(fit), model.state_dict())
+        return fit
 
     def _length(self, epochs: float) -> dict[str, int]:
         """Return a Trainer's settings for that many epochs: 1.5 are two, each of the first three quarters of its own
@@ -83,11 +102,10 @@ class LightningEngine:
         batches = len(self.data.train_dataloader())
         return {"max_epochs": whole, "limit_train_batches": max(round(batches * epochs / whole), 1)}
 
-    def _run(self, task: pl.LightningModule, callbacks: list[pl.Callback], epochs: float, *, validate: bool
-             ) -> pl.Trainer:
-        if hasattr(self.data, "epoch"):
-            self.data.epoch = 0
-        with warnings.catch_warnings():
+    def _run(self, task: pl.LightningModule, callbacks: list[pl.Callback], epochs: float, kept: Phase, *,
+             validate: bool) -> tuple[pl.Trainer, float]:
+        checkpoints = Checkpoints(kept, **self._every)  # type: ignore[arg-type]
+        with warnings.catch_warnings(), gently():
             # Whole columns are gathered in this process faster than worker processes could hand them over.
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             warnings.filterwarnings("ignore", ".*The number of training batches.*")
@@ -95,11 +113,11 @@ class LightningEngine:
             warnings.filterwarnings("ignore", ".*Checkpoint directory.*")
             # A supernet is not validated while it trains: its children are scored afterwards.
             warnings.filterwarnings("ignore", ".*have no `validation_step`.*")
-            trainer = self._trainer(**self._length(epochs), callbacks=callbacks, logger=list(self._loggers),
-                                    enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-                                    num_sanity_val_steps=0, use_distributed_sampler=False,
-                                    limit_val_batches=None if validate else 0)
-            trainer.fit(task, datamodule=self.data)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
-        return trainer
+            # The DataModule keeps the position in the data, which Lightning looks for in the loader.
+            warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
+            trainer = self._trainer(**self._length(epochs), callbacks=[*callbacks, checkpoints],
+                                    logger=list(self._loggers), enable_checkpointing=True,
+                                    enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+                                    use_distributed_sampler=False, limit_val_batches=None if validate else 0)
+            trainer.fit(task, datamodule=self.data, ckpt_path=kept.checkpoint(), weights_only=True)
+        return trainer, checkpoints.seconds

@@ -76,6 +76,7 @@ def finetune_variants(session: Session, config: Config) -> dict[str, Any]:
     architecture = read_bundle(folder).model.architecture
     metrics = update_metrics(problem, session.dataset.protocol, models, seconds,
                              planted=against_truth(session.planted, architecture.interactions))
+    problem.journal.drop()
     show(metrics, [problem.folder.path / METRICS, problem.folder.path / "architecture.yaml", folder])
     return metrics
 

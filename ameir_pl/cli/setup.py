@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
+from ameir_pl import __version__
 from ameir_pl.architecture_file import find_architecture, read_architecture
 from ameir_pl.atomic import write_text
 from ameir_pl.baselines import BASELINES
@@ -35,6 +37,9 @@ from ameir_pl.models.capacity import aggregation_width
 from ameir_pl.objectives import make_objective
 from ameir_pl.progress import logging_to
 from ameir_pl.schema import Schema
+from ameir_pl.search.journal import FOLDER as UNFINISHED
+from ameir_pl.search.journal import Journal, unfinished
+from ameir_pl.search.lock import RunLock
 from ameir_pl.search.problem import Problem
 from ameir_pl.search.run_folder import RunFolder
 from ameir_pl.space.architecture import Architecture
@@ -59,7 +64,8 @@ class Session:
         config: what ``config.yaml`` gets; None leaves it as it is.
         planted: what is known of generated data, see :func:`~ameir_pl.data.dataset.planted_truth`.
 
-    Entering it is what first writes to the run folder: config.yaml, log.txt, the loggers' files.
+    Entering it is what first writes to the run folder, which is locked until it is left: config.yaml, log.txt, the
+    loggers' files. Work that an interrupted command left unfinished is kept until a command like it ends well.
     """
 
     problem: Problem
@@ -73,27 +79,43 @@ class Session:
 
     def __enter__(self) -> Session:
         path = self.problem.folder.path
+        self._lock = RunLock(path / ".lock")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self.loggers += self.open_loggers()
-            if self.config is not None:
-                write_text(path / "config.yaml", self.config)
-            self._log = logging_to(path / "log.txt")
-            (path / "log.txt").touch()
+            self._lock.acquire()
+            self._enter(path)
         except OSError as error:
+            self._lock.release()
             raise AmeirError(f"{path} cannot be written ({error.strerror}). Name another folder with "
                              "paths.runs=FOLDER.") from error
-        self._log.__enter__()
+        except BaseException:
+            self._lock.release()
+            raise
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._log.__exit__(None, None, None)
-        for logger in self.loggers:
-            logger.finalize("success" if exception[0] is None else "failed")
-            if isinstance(logger, pl.loggers.WandbLogger):
-                import wandb
+    def _enter(self, path: Path) -> None:
+        self.loggers += self.open_loggers()
+        if self.config is not None:
+            write_text(path / "config.yaml", self.config)
+        (path / "log.txt").touch()
+        self._log = logging_to(path / "log.txt")
+        self._log.__enter__()
+        if self.config is not None:
+            self.problem.journal.open()
 
-                wandb.finish(exit_code=0 if exception[0] is None else 1)
+    def __exit__(self, *exception: object) -> None:
+        try:
+            if exception[0] is None and self.config is not None:
+                self.problem.journal.close()
+            self._log.__exit__(None, None, None)
+            for logger in self.loggers:
+                logger.finalize("success" if exception[0] is None else "failed")
+                if isinstance(logger, pl.loggers.WandbLogger):
+                    import wandb
+
+                    wandb.finish(exit_code=0 if exception[0] is None else 1)
+        finally:
+            self._lock.release()
 
 
 def make_dataset(config: Config) -> Dataset:
@@ -162,13 +184,17 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     data = AmeirDataModule(encoded=encoded, batch_size=train.batch_size, eval_batch_size=train.eval_batch_size,
                            seed=config.seed, **drawing)
     loggers: list[Logger] = []
+    settings_of_all = settings_fingerprint(composed, RESULT_KEYS + TRAIN_KEYS)
+    journal = Journal(path / UNFINISHED, f"{settings_of_all} {encoded.fingerprint} {__version__} {torch.__version__}",
+                      log=path / "metrics.csv", overwrite=config.overwrite)
     engine = LightningEngine(
         data, objective, trainer=nodes["trainer"], optimizer=nodes["optimizer"], scheduler=nodes["scheduler"],
         callbacks=lambda: list(built(composed, "callbacks").values()),
-        loggers=loggers, weight_decay=train.weight_decay, fairness=config.fairness)
+        loggers=loggers, weight_decay=train.weight_decay, fairness=config.fairness, journal=journal,
+        every_steps=config.checkpoint.every_steps, every_minutes=config.checkpoint.every_minutes)
     folder = RunFolder(path, schema.fingerprint(), settings_fingerprint(composed),
                        f"python search.py dataset={config.dataset.name} run={config.run}")
-    problem = Problem(schema=schema, data=data, objective=objective, engine=engine, folder=folder,
+    problem = Problem(schema=schema, data=data, objective=objective, engine=engine, folder=folder, journal=journal,
                       model=config.dataset.model, budget=config.budget, space=config.space,
                       stages=tuple(search_stages), seed=config.seed, overwrite=config.overwrite,
                       baseline=partial(make_baseline, config=config, schema=schema))
@@ -204,6 +230,12 @@ def make_loggers(config: Config, factories: Mapping[str, Callable[..., Logger]],
     return loggers
 
 
+def has_results(path: Path) -> bool:
+    """Return whether a run folder holds results, or unfinished work, of a known configuration."""
+    results = any((path / name).exists() for name in RESULTS) or unfinished(path / UNFINISHED)
+    return bool(results) and (path / "config.yaml").exists()
+
+
 def check_run_folder(path: Path, config: Config, composed: DictConfig, *, begins: bool, keys: Sequence[str]) -> None:
     """Raise ``AmeirError`` when the folder's results were made with other settings and may not be overwritten.
 
@@ -215,7 +247,7 @@ def check_run_folder(path: Path, config: Config, composed: DictConfig, *, begins
         keys: what must agree.
     """
     saved_file = path / "config.yaml"
-    if not any((path / name).exists() for name in RESULTS) or not saved_file.exists():
+    if not has_results(path):
         return
     try:
         saved = OmegaConf.load(saved_file)
@@ -237,7 +269,7 @@ def check_run_folder(path: Path, config: Config, composed: DictConfig, *, begins
 
 def check_run_data(path: Path, fingerprint: str, *, overwrite: bool) -> None:
     """Raise ``AmeirError`` when the folder's results were made from other data and may not be overwritten."""
-    if not any((path / name).exists() for name in RESULTS) or not (path / "config.yaml").exists() or overwrite:
+    if overwrite or not has_results(path):
         return
     saved = OmegaConf.select(OmegaConf.load(path / "config.yaml"), "data_fingerprint")  # type: ignore[arg-type]
     if saved != fingerprint:
@@ -246,9 +278,9 @@ def check_run_data(path: Path, fingerprint: str, *, overwrite: bool) -> None:
                          "command and overwrite=true.")
 
 
-def settings_fingerprint(composed: DictConfig) -> str:
+def settings_fingerprint(composed: DictConfig, keys: Sequence[str] = RESULT_KEYS) -> str:
     """Return 16 hex digits that change with every setting a run's results depend on."""
-    values = {key: _plain(OmegaConf.select(composed, key)) for key in RESULT_KEYS}
+    values = {key: _plain(OmegaConf.select(composed, key)) for key in keys}
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

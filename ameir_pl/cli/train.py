@@ -51,5 +51,6 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
             _, result = train_baseline(problem, config.model.name)
         metrics = update_metrics(problem, session.dataset.protocol, {name: result.to_dict()},
                                  {"prepare": session.prepare_seconds, "finetune": result.seconds})
+        problem.journal.drop()
         show(metrics, written)
         return metrics

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
@@ -211,4 +212,6 @@ class AmeirDataModule(LightningDataModule):
 
     def _loader(self, split: str, sampler: BatchSampler) -> DataLoader[Batch]:
         # batch_size=None: the sampler's item is a whole batch, and __getitem__ gathers it at once.
-        return DataLoader(self._dataset(split), sampler=sampler, batch_size=None, num_workers=self.num_workers)
+        # A generator of its own, which nothing is drawn from: iterating must not move the one that dropout draws from.
+        return DataLoader(self._dataset(split), sampler=sampler, batch_size=None, num_workers=self.num_workers,
+                          generator=torch.Generator())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from random import Random
 
@@ -20,7 +19,7 @@ STAGE = 1
 
 def search_behavior(problem: Problem) -> None:
     """Train the supernet of blocks fairly, score sampled stacks, finetune the best, write ``stage1/``."""
-    started = time.monotonic()
+    problem.journal.begin()
     space, budget = problem.block_space(), problem.budget
     base = Architecture(mlp=problem.predefined)
     problem.seeded("stage1/supernet")
@@ -33,9 +32,11 @@ def search_behavior(problem: Problem) -> None:
                                  problem.data.subset("valid", budget.valid_rows, problem.seed))
         say_whole("stage1", space.size(), budget.samples)
         race = race_of(budget, len(stacks), budget.top)
-        ranking = scorer.rank([replace(base, blocks=s) for s in stacks], "stage1/scoring", race)
+        candidates = [replace(base, blocks=s) for s in stacks]
+        scores = problem.journal.phase("stage1/scoring", *candidates)
+        ranking = scorer.rank(candidates, "stage1/scoring", race, scores)
         winner, finalists = best_of(problem, supernet, ranking, STAGE)
-        write_stage(problem, folder, STAGE, started=started, supernet=supernet, ranking=ranking,
+        write_stage(problem, folder, STAGE, supernet=supernet, ranking=ranking,
                     architecture=winner.architecture, winner=winner.state_dict(), winner_model=winner,
                     summary={"space": space.size(), "scored": len(ranking), "whole_space": whole,
                              "finalists": finalists, "activations": counts, **raced(race)})

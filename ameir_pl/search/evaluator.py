@@ -17,10 +17,13 @@ from ameir_pl.models.cost import network_parameters
 from ameir_pl.models.sharing import DiceStatistics, dice_statistics_each, predict_each
 from ameir_pl.objectives.base import Objective
 from ameir_pl.progress import Meter, console
+from ameir_pl.search.journal import Phase
 from ameir_pl.search.problem import Budget
 from ameir_pl.search.racing import Race
 from ameir_pl.space.architecture import Architecture
 
+KEEP = 250
+"""Candidates after which the scores so far are kept."""
 ROWS = 1024
 """Rows that are scored at a time: what one block or layer reads and writes of them stays in a processor's cache."""
 
@@ -89,7 +92,7 @@ class CandidateScorer:
         found: list[list[dict[str, Tensor]]] = [[] for _ in candidates]
         alive = list(range(len(candidates)))
         groups = 1 if race is None else race.groups
-        outputs, expected = 0, 0
+        outputs, expected, counted = 0, 0, 0
         with evaluating(self.model):
             statistics = dice_statistics_each(self.model, self._calibration, candidates)
             for group in range(groups):
@@ -104,12 +107,13 @@ class CandidateScorer:
                         outputs += 1
                         if meter is not None and outputs % expected == 0:
                             meter.advance()
+                            counted += 1
                 if race is not None:
                     join = _Joiner()
                     own = [self._group_score(join(found[i][n:])) for i, n in zip(alive, seen, strict=True)]
                     alive = [alive[k] for k in race.survivors(own)]
         if meter is not None:
-            meter.advance(len(candidates) - meter.done)
+            meter.advance(len(candidates) - counted)
         join = _Joiner()
         return [self.objective.score([join(predictions)]) for predictions in found]
 
@@ -125,19 +129,36 @@ class CandidateScorer:
         for place, output in predict_each(self.model, x, candidates, statistics):
             yield place, self.objective.predictions(self.model, output, part)
 
-    def rank(self, candidates: Sequence[Architecture], description: str, race: Race | None = None
-             ) -> list[tuple[Architecture, float, int]]:
+    def rank(self, candidates: Sequence[Architecture], description: str, race: Race | None = None,
+             phase: Phase | None = None) -> list[tuple[Architecture, float, int]]:
         """Return (candidate, score, parameters), best first; of equal scores the smaller model, then the name.
 
-        With a ``race`` those that it dropped come behind all others.
+        With a ``race`` those that it dropped come behind all others. Without one, a ``phase`` keeps the scores so far,
+        :data:`KEEP` candidates at a time.
         """
         with Meter(description, len(candidates), "candidates") as meter:
-            scores = self.scores(candidates, meter, race)
+            if race is not None or phase is None:
+                scores = self.scores(candidates, meter, race)
+            else:
+                scores = self._kept(candidates, meter, phase)
         dropped = set() if race is None else race.dropped
         rows = [(i in dropped, a, score, network_parameters(self.model, a))
                 for i, (a, score) in enumerate(zip(candidates, scores, strict=True))]
         rows.sort(key=lambda r: (r[0], -r[2] if r[2] == r[2] else float("inf"), r[3], r[1].to_json()))
         return [row[1:] for row in rows]
+
+    def _kept(self, candidates: Sequence[Architecture], meter: Meter, phase: Phase) -> list[float]:
+        # Neighbours in this order share their first blocks.
+        order = sorted(range(len(candidates)), key=lambda i: candidates[i].to_json())
+        found = phase.scores()
+        meter.advance(len(found))
+        for start in range(len(found), len(order), KEEP):
+            found += self.scores([candidates[i] for i in order[start:start + KEEP]], meter)
+            phase.keep_scores(found)
+        scores = [0.0] * len(order)
+        for place, score in zip(order, found, strict=True):
+            scores[place] = score
+        return scores
 
 
 class _Joiner:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ def best_of(problem: Problem, supernet: Ameir, ranking: Ranking, stage: int) -> 
     return best[1], results
 
 
-def write_stage(problem: Problem, folder: Path, stage: int, *, started: float, supernet: Ameir, ranking: Ranking,
+def write_stage(problem: Problem, folder: Path, stage: int, *, supernet: Ameir, ranking: Ranking,
                 architecture: Architecture, winner: dict[str, Tensor] | None, winner_model: Ameir | None,
                 summary: dict[str, Any]) -> None:
     """Write everything a finished stage leaves (the run folder of DESIGN.md)."""
@@ -70,7 +69,7 @@ def write_stage(problem: Problem, folder: Path, stage: int, *, started: float, s
         "stage": stage, "seed": problem.seed, "schema": problem.schema.fingerprint(),
         "settings": problem.folder.settings, "made_from": earlier, "files": files,
         "digest": _digest(architecture, winner if winner is not None else supernet.state_dict()),
-        "seconds": round(time.monotonic() - started, 3), **summary})
+        "seconds": round(problem.journal.spent, 3), **summary})
 
 
 def _digest(architecture: Architecture, state: dict[str, Tensor]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import torch
@@ -25,7 +24,7 @@ ROWS = 256
 
 def search_interactions(problem: Problem) -> None:
     """Evolve interactions for ``budget.cycles`` cycles and write the top M to ``stage2/``."""
-    started = time.monotonic()
+    problem.journal.begin()
     budget, wanted = problem.budget, problem.model.interactions
     base = Architecture(mlp=problem.predefined)
     data = problem.data
@@ -52,7 +51,7 @@ def search_interactions(problem: Problem) -> None:
             raise AmeirError(f"The dataset's {len(problem.schema.fields)} fields give {len(kept)} interactions, fewer "
                              f"than dataset.model.interactions={wanted}.")
         selected = Architecture(interactions=kept[:wanted])
-        write_stage(problem, folder, STAGE, started=started, supernet=supernet, ranking=ranking, architecture=selected,
+        write_stage(problem, folder, STAGE, supernet=supernet, ranking=ranking, architecture=selected,
                     winner=None, winner_model=None, summary={"cycles": cycles, "selected": _scores(ranking, wanted)})
 
 

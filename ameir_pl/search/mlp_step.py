@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from random import Random
 
@@ -22,7 +21,7 @@ STAGE = 3
 def search_mlp(problem: Problem) -> None:
     """Train the elastic MLP fairly on the winners of steps 1 and 2, score MLPs, finetune the best, write
     ``stage3/``."""
-    started = time.monotonic()
+    problem.journal.begin()
     budget = problem.budget
     before = assembled(problem, "AMEIR-B")
     base = replace(variant_architecture(problem, "AMEIR-B"), mlp=())
@@ -41,7 +40,7 @@ def search_mlp(problem: Problem) -> None:
         race = race_of(budget, len(mlps), budget.top)
         ranking = scorer.rank([replace(base, mlp=m) for m in mlps], "stage3/scoring", race)
         winner, finalists = best_of(problem, supernet, ranking, STAGE)
-        write_stage(problem, folder, STAGE, started=started, supernet=supernet, ranking=ranking,
+        write_stage(problem, folder, STAGE, supernet=supernet, ranking=ranking,
                     architecture=winner.architecture, winner=winner.state_dict(), winner_model=winner,
                     summary={"space": space.size(), "scored": len(ranking), "whole_space": whole, "width": space.width,
                              "finalists": finalists, "activations": counts, **raced(race)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -79,13 +78,14 @@ def run_stage(problem: Problem, stage: int) -> bool:
     """Run one stage unless it is finished and may not be overwritten; returns whether it ran."""
     out = console()
     require_earlier(problem, stage)
-    if not problem.overwrite and problem.folder.finished(stage):
+    if (not problem.overwrite or problem.journal.remade(stage)) and problem.folder.finished(stage):
         out.print(f"Stage {stage} is finished: {problem.folder.stage(stage)} (overwrite=true makes it again).")
         return False
     for earlier in problem.stages:
         if earlier < stage:
             out.print(f"Stage {stage} uses {problem.folder.stage(earlier)}.")
     STEPS[stage](problem)
+    problem.journal.stage_done(stage)
     write_architecture(problem.folder.path / "architecture.yaml", best_so_far(problem))
     out.print(f"Stage {stage} wrote {problem.folder.stage(stage)}.")
     return True
@@ -107,13 +107,11 @@ def finetune(problem: Problem, model: nn.Module, name: str, *, inherited: bool) 
         start = evaluate(model, problem.data.val_dataloader(), problem.objective)[problem.objective.fitness]
     problem.seeded(phase)
     model.train()  # a model read from a bundle comes in eval mode, which Lightning keeps: no dropout
-    started = time.monotonic()
     fit = problem.engine.fit(model, epochs=problem.budget.finetune_epochs, patience=problem.budget.patience,
                              start=start, phase=phase)
-    seconds = time.monotonic() - started
     valid, test, full = measure(problem, model)
     network, embedding = trainable_parameters(model)
-    return Result(valid, test, network, embedding, round(seconds, 2), fit.epochs, fit.best_epoch, full)
+    return Result(valid, test, network, embedding, round(fit.seconds, 2), fit.epochs, fit.best_epoch, full)
 
 
 def train_baseline(problem: Problem, name: str) -> tuple[nn.Module, Result]:

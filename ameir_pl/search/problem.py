@@ -16,6 +16,7 @@ from ameir_pl.models.capacity import aggregation_width
 from ameir_pl.nn.operations import names as operation_names
 from ameir_pl.objectives.base import Objective
 from ameir_pl.schema import Schema
+from ameir_pl.search.journal import Journal
 from ameir_pl.search.run_folder import RunFolder
 from ameir_pl.space.architecture import Architecture, Interaction, MlpLayer
 from ameir_pl.space.sampling import Rounds
@@ -122,7 +123,8 @@ class Data(Protocol):
 
 @dataclass
 class Fit:
-    """What finetuning gave: seconds, epochs run, the epoch whose weights were kept (0: the start's)."""
+    """What training a model gave: seconds (those of interrupted commands too), epochs run, the epoch whose weights were
+    kept (0: the start's)."""
 
     seconds: float
     epochs: int
@@ -151,6 +153,7 @@ class Problem:
         objective: loss and metrics.
         engine: what trains.
         folder: where results go.
+        journal: what is done of an unfinished command.
         model: sizes.
         budget: effort.
         space: operation sets.
@@ -165,6 +168,7 @@ class Problem:
     objective: Objective
     engine: Engine
     folder: RunFolder
+    journal: Journal
     model: ModelSettings
     budget: Budget
     space: SpaceSettings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ameir_pl.architecture_file import read_architecture
-from ameir_pl.atomic import write_json
+from ameir_pl.atomic import sha256, write_json
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.capacity import Capacity
 from ameir_pl.space.architecture import Architecture
@@ -125,12 +124,6 @@ def replace_folder(part: Path, final: Path) -> None:
         final.rename(old)
     part.rename(final)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def sha256(path: Path) -> str:
-    """Return the checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path, advice: str = "") -> dict[str, Any]:

@@ -44,10 +44,21 @@ class FitTask(pl.LightningModule):
         self._epoch_loss = EpochLoss()
         self._predictions: list[dict[str, Tensor]] = []
 
+    def setup(self, stage: str) -> None:
+        """Begin the epoch's loss anew; an interrupted one comes with its checkpoint, later."""
+        self._epoch_loss = EpochLoss()
+
     def on_train_start(self) -> None:
         """Train with dropout and Dice's batch statistics, in whatever mode the model came (Lightning keeps it)."""
         self.train()
-        self._epoch_loss = EpochLoss()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the loss of the epoch so far."""
+        checkpoint["epoch_loss"] = self._epoch_loss.state(self.trainer.strategy)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on in the middle of an epoch's loss."""
+        self._epoch_loss.load(checkpoint["epoch_loss"], self.trainer.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's mean loss."""
@@ -57,8 +68,7 @@ class FitTask(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's loss, the mean of all rows of all ranks."""
-        self.log(f"{self.phase}/train_loss", self._epoch_loss.mean(self.trainer.strategy), batch_size=1,
-                 sync_dist=True)
+        self._epoch_loss.log(self, f"{self.phase}/train_loss")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect what the metrics need; they are computed once on all rows."""

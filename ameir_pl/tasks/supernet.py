@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
@@ -40,10 +42,21 @@ class SupernetTask(pl.LightningModule):
         self._optimizer, self._scheduler, self._weight_decay = optimizer, scheduler, weight_decay
         self._epoch_loss = EpochLoss()
 
+    def setup(self, stage: str) -> None:
+        """Begin the epoch's loss anew; an interrupted one comes with its checkpoint, later."""
+        self._epoch_loss = EpochLoss()
+
     def on_train_start(self) -> None:
         """Train with dropout and Dice's batch statistics, in whatever mode the model came (Lightning keeps it)."""
         self.train()
-        self._epoch_loss = EpochLoss()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the loss of the epoch so far."""
+        checkpoint["epoch_loss"] = self._epoch_loss.state(self.trainer.strategy)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on in the middle of an epoch's loss."""
+        self._epoch_loss.load(checkpoint["epoch_loss"], self.trainer.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one loss for all paths of the batch, so that one backward sums their gradients."""
@@ -61,8 +74,7 @@ class SupernetTask(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's loss, the mean of all rows of all ranks."""
-        self.log(f"{self.phase}/train_loss", self._epoch_loss.mean(self.trainer.strategy), batch_size=1,
-                 sync_dist=True)
+        self._epoch_loss.log(self, f"{self.phase}/train_loss")
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimizer and one cosine decay over all updates."""

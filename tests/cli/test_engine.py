@@ -12,6 +12,7 @@ from ameir_pl.baselines import BASELINES
 from ameir_pl.cli.engine import LightningEngine
 from ameir_pl.data import DATASETS, AmeirDataModule
 from ameir_pl.objectives import make_objective
+from ameir_pl.search.journal import Journal
 from tests.data.make import write_movielens
 from tests.tasks.fitting import ADAM, COSINE, trainer
 
@@ -31,7 +32,8 @@ def fitted(folder: Path, start: float | None, patience: int) -> tuple[int, int, 
         return trainer(callbacks, epochs=max_epochs, logger=logger or False, **flags)
 
     engine = LightningEngine(data, make_objective(data.schema, "logloss"), trainer=make, optimizer=partial(ADAM),
-                             scheduler=COSINE, callbacks=list, loggers=[], weight_decay=0.0, fairness="split")
+                             scheduler=COSINE, callbacks=list, loggers=[], weight_decay=0.0, fairness="split",
+                             journal=Journal(folder / ".progress", "settings"))
     fit = engine.fit(model, epochs=6, patience=patience, start=start, phase="finetune/DNN")
     return fit.epochs, fit.best_epoch, all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
 

@@ -185,10 +185,11 @@ def test_a_failing_stage_leaves_what_was_there(copied: Tiny, monkeypatch: pytest
     with pytest.raises(ValueError, match="the power went out"):
         search.main(copied(f"stage={stage}", "overwrite=true"))
     assert results(copied.folder()) == before
-    assert not [p for p in copied.folder().iterdir() if p.name.startswith(".")]
+    assert [p.name for p in copied.folder().iterdir() if p.name.startswith(".")] == [".progress"]
     monkeypatch.undo()
     search.main(copied(f"stage={stage}", "overwrite=true"))
     assert results(copied.folder()) == before
+    assert not [p for p in copied.folder().iterdir() if p.name.startswith(".")]
 
 
 def test_a_restart_with_other_settings_that_fails_does_not_pass_the_old_results_for_new(
@@ -203,10 +204,10 @@ def test_a_restart_with_other_settings_that_fails_does_not_pass_the_old_results_
 
 def test_a_first_stage_that_fails_leaves_no_result_and_binds_no_settings(tiny: Tiny, monkeypatch: pytest.MonkeyPatch
                                                                          ) -> None:
-    monkeypatch.setattr(behavior_step, "write_stage", None)
+    monkeypatch.setattr(behavior_step, "Ameir", None)
     with pytest.raises(TypeError):
         search.main(tiny("stage=1"))
-    assert set(contents(tiny.folder())) == {"config.yaml", "log.txt", "metrics.csv"}
+    assert set(contents(tiny.folder())) == {"config.yaml", "log.txt", ".progress/journal.json"}
     monkeypatch.undo()
     search.main(tiny("stage=1", "seed=3"))
     assert (tiny.folder() / "stage1/summary.json").exists()

@@ -1,0 +1,116 @@
+"""Checkpoints: saves a fit as it goes and when it is asked to stop, so that it goes on to the same numbers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+
+from ameir_pl import stopping
+from ameir_pl.errors import Stopped
+from ameir_pl.search.journal import Phase
+
+
+class Checkpoints(Checkpoint):
+    """Saves after every so many updates or minutes, at the end of an epoch, and when a signal asks to stop.
+
+    A checkpoint holds the weights, the optimizer, the scheduler, the scaler, the position in the data, the callbacks,
+    and the generator that dropout draws from. (It comes last among the callbacks, so that
+    the others have seen the batch or the epoch.)
+
+    Args:
+        phase: keeps the files.
+        every_steps: updates between two.
+        every_minutes: minutes between two.
+    """
+
+    def __init__(self, phase: Phase, *, every_steps: int, every_minutes: float) -> None:
+        self._phase, self._every_steps, self._every_seconds = phase, every_steps, 60 * every_minutes
+        self._before, self._began = 0.0, time.monotonic()
+        self._generators: list[Tensor] | None = None  # of an interrupted fit, until its first batch
+        self._all_generators: list[Tensor] = []
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of this fit, those before an interruption among them."""
+        return self._before + time.monotonic() - self._began
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._began = self._saved_at = time.monotonic()
+        self._saved_step = trainer.global_step
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+                             ) -> None:
+        """Put the generator of a resumed fit back where it was: what came before the first batch drew from it."""
+        if self._generators is not None:
+            torch.set_rng_state(self._generators[trainer.global_rank % len(self._generators)])
+            self._generators = None
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
+                           batch_idx: int) -> None:
+        """Save when it is time or a signal came; the last batch of an epoch is saved with its validation."""
+        if batch_idx + 1 >= trainer.num_training_batches:
+            return
+        stop = self._stop(trainer)
+        due = (trainer.global_step - self._saved_step >= self._every_steps
+               or self._agreed(trainer, time.monotonic() - self._saved_at >= self._every_seconds))
+        if stop or due:
+            self._save(trainer)
+        if stop:
+            raise Stopped(stop)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save when another epoch follows."""
+        if not trainer.should_stop and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
+            due = (trainer.global_step - self._saved_step >= self._every_steps
+                   or self._agreed(trainer, time.monotonic() - self._saved_at >= self._every_seconds))
+            if due or self._stop(trainer):
+                self._save(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop between two epochs when a signal came: the end of the last one is saved and logged."""
+        stop = self._stop(trainer)
+        if stop:
+            raise Stopped(stop)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what Lightning does not keep."""
+        return {"seconds": self.seconds, "generators": self._all_generators}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state of the interrupted fit."""
+        self._before, self._generators = float(state_dict["seconds"]), list(state_dict["generators"])
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        own = torch.get_rng_state()
+        if trainer.world_size > 1:
+            gathered = trainer.strategy.all_gather(own.to(trainer.strategy.root_device))
+            self._all_generators = list(gathered.reshape(trainer.world_size, -1).cpu())
+        else:
+            self._all_generators = [own]
+
+        def write(path: Path) -> None:
+            trainer.save_checkpoint(path)
+
+        self._phase.save(write, trainer.global_step)
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+
+    def _stop(self, trainer: pl.Trainer) -> int:
+        """Return the signal that any rank got, 0 for none."""
+        own = stopping.requested() or 0
+        return own if trainer.world_size == 1 else int(self._most(trainer, own))
+
+    def _agreed(self, trainer: pl.Trainer, own: bool) -> bool:
+        """Return whether any rank says so: clocks differ, and all must save together."""
+        return own if trainer.world_size == 1 else bool(self._most(trainer, int(own)))
+
+    @staticmethod
+    def _most(trainer: pl.Trainer, own: int) -> float:
+        value = torch.tensor(float(own), device=trainer.strategy.root_device)
+        return float(trainer.strategy.reduce(value, reduce_op="max"))
