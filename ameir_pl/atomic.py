@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ameir_pl.ranks import writes
+
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside ``path``; on success it is renamed to ``path``, on an error removed."""
     path = Path(path)
+    if not writes():  # another rank than the first: what it writes is the same, and is thrown away
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder) / path.name
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
@@ -30,6 +37,37 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def recover_folder(final: Path) -> None:
+    """Put back what a process that was killed between the two renames of :func:`replacing_folder` had moved aside."""
+    old = final.with_name(f".{final.name}.old")
+    if old.exists() and not final.exists():
+        old.rename(final)
+
+
+@contextmanager
+def replacing_folder(final: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes ``final`` when the block ends well; a failed one leaves what was there.
+
+    What ``final`` was before is moved aside first and removed at the end.
+    """
+    if not writes():
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    part, old = (final.with_name(f".{final.name}.{kind}") for kind in ("part", "old"))
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        shutil.rmtree(old, ignore_errors=True)
+        if final.exists():
+            final.rename(old)
+        part.rename(final)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def sha256(path: Path) -> str:

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ameir_pl.ranks import writes
+
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -29,7 +31,8 @@ class LoggedConsole(Console):
         """Print, and append the same to the log."""
         super().print(*objects, **options)
         path = _log.get()
-        if path is not None and all(isinstance(o, str | Table) for o in objects):  # not a live bar's control codes
+        # Not a live bar's control codes.
+        if path is not None and not self.quiet and all(isinstance(o, str | Table) for o in objects):
             with path.open("a", encoding="utf-8") as file:
                 Console(file=file, width=max(self.width, 80), color_system=None, highlight=False,
                         soft_wrap=True).print(*objects, **options)
@@ -46,8 +49,10 @@ def logging_to(path: Path) -> Iterator[None]:
 
 
 def console(*, results: bool = False) -> Console:
-    """Return a console on standard error, so that standard output keeps to ``results``."""
-    return LoggedConsole(file=sys.stdout if results else sys.stderr, highlight=False, soft_wrap=True)
+    """Return a console on standard error, so that standard output keeps to ``results``. Of several ranks
+    the first prints."""
+    return LoggedConsole(file=sys.stdout if results else sys.stderr, highlight=False, soft_wrap=True,
+                         quiet=not writes())
 
 
 class Meter:

@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ameir_pl.errors import Stopped
-from ameir_pl.progress import console
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_gentle = False
+_gentle = _listening = False
 _requested: int | None = None
 
 
@@ -40,15 +39,16 @@ def gently() -> Iterator[None]:
 @contextmanager
 def handling_signals() -> Iterator[None]:
     """Take SIGINT and SIGTERM over for the block; in another thread than the main one nothing changes."""
-    global _requested
+    global _requested, _listening
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.signal(number, _handle) for number in SIGNALS}
-    _requested = None
+    _requested, _listening = None, True
     try:
         yield
     finally:
+        _listening = False
         for number, handler in before.items():
             signal.signal(number, handler)
         _requested = None
@@ -56,11 +56,20 @@ def handling_signals() -> Iterator[None]:
 
 def _handle(number: int, frame: FrameType | None) -> None:
     global _requested
-    if _requested is not None:  # the second: end as if nobody had listened; what is on disk is whole at any moment
+    if _requested == number:  # the second: end as if nobody had listened; what is on disk is whole at any moment
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+        return
+    if _requested is not None:  # a launcher passes a Ctrl-C on as a SIGTERM
         return
     _requested = number
     if not _gentle:
         raise Stopped(number)
-    console().print("Stopping after this batch, saving first; a second signal stops at once.")
+    # Not print(): the signal may have come in the middle of one.
+    os.write(2, b"Stopping after this batch, saving first; a second signal stops at once.\n")
+
+
+def take_back() -> None:
+    """Take SIGTERM over again from who has put a handler of its own in between, as Lightning's Trainer does."""
+    if _listening:
+        signal.signal(signal.SIGTERM, _handle)

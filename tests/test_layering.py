@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "ameir_pl"
 # A layer imports itself and the layers before it. Siblings of one layer do not import each other.
 LAYERS: list[set[str]] = [
-    {"errors", "registry", "schema", "batch", "atomic", "progress", "stopping"},
+    {"errors", "registry", "schema", "batch", "atomic", "progress", "ranks", "stopping"},
     {"space"},
     {"architecture_file"},
     {"data", "nn"},

@@ -11,9 +11,12 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
-from ameir_pl import stopping
+from ameir_pl import ranks, stopping
 from ameir_pl.errors import Stopped
 from ameir_pl.search.journal import Phase
+
+BATCHES_BETWEEN = 8
+"""Batches after which several ranks agree whether to save or to stop."""
 
 
 class Checkpoints(Checkpoint):
@@ -32,8 +35,8 @@ class Checkpoints(Checkpoint):
     def __init__(self, phase: Phase, *, every_steps: int, every_minutes: float) -> None:
         self._phase, self._every_steps, self._every_seconds = phase, every_steps, 60 * every_minutes
         self._before, self._began = 0.0, time.monotonic()
-        self._generators: list[Tensor] | None = None  # of an interrupted fit, until its first batch
-        self._all_generators: list[Tensor] = []
+        self._generators: list[dict[str, Tensor]] | None = None  # of an interrupted fit, until its first batch
+        self._all_generators: list[dict[str, Tensor]] = []
 
     @property
     def seconds(self) -> float:
@@ -45,21 +48,30 @@ class Checkpoints(Checkpoint):
         self._began = self._saved_at = time.monotonic()
         self._saved_step = trainer.global_step
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen to SIGTERM in place of Lightning, which would end without saving."""
+        stopping.take_back()
+
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
                              ) -> None:
         """Put the generator of a resumed fit back where it was: what came before the first batch drew from it."""
         if self._generators is not None:
-            torch.set_rng_state(self._generators[trainer.global_rank % len(self._generators)])
+            own, device = self._generators[ranks.rank()], trainer.strategy.root_device
+            torch.set_rng_state(own["cpu"])
+            if device.type == "cuda":
+                torch.cuda.set_rng_state(own["cuda"], device)
             self._generators = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
                            batch_idx: int) -> None:
         """Save when it is time or a signal came; the last batch of an epoch is saved with its validation."""
-        if batch_idx + 1 >= trainer.num_training_batches:
+        last = batch_idx + 1 >= trainer.num_training_batches
+        # Ranks agree on it, which has each wait for the others: not after every batch.
+        several = trainer.world_size > 1 and batch_idx % BATCHES_BETWEEN != BATCHES_BETWEEN - 1
+        # In the middle of an update there are gradients, which a checkpoint does not hold.
+        if last or several or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
-        stop = self._stop(trainer)
-        due = (trainer.global_step - self._saved_step >= self._every_steps
-               or self._agreed(trainer, time.monotonic() - self._saved_at >= self._every_seconds))
+        stop, due = self._wanted(trainer)
         if stop or due:
             self._save(trainer)
         if stop:
@@ -67,15 +79,13 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save when another epoch follows."""
-        if not trainer.should_stop and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
-            due = (trainer.global_step - self._saved_step >= self._every_steps
-                   or self._agreed(trainer, time.monotonic() - self._saved_at >= self._every_seconds))
-            if due or self._stop(trainer):
-                self._save(trainer)
+        if not trainer.should_stop and trainer.current_epoch + 1 < (trainer.max_epochs or 0) and any(
+                self._wanted(trainer)):
+            self._save(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop between two epochs when a signal came: the end of the last one is saved and logged."""
-        stop = self._stop(trainer)
+        stop, _ = self._wanted(trainer)
         if stop:
             raise Stopped(stop)
 
@@ -88,12 +98,10 @@ class Checkpoints(Checkpoint):
         self._before, self._generators = float(state_dict["seconds"]), list(state_dict["generators"])
 
     def _save(self, trainer: pl.Trainer) -> None:
-        own = torch.get_rng_state()
-        if trainer.world_size > 1:
-            gathered = trainer.strategy.all_gather(own.to(trainer.strategy.root_device))
-            self._all_generators = list(gathered.reshape(trainer.world_size, -1).cpu())
-        else:
-            self._all_generators = [own]
+        own, device = {"cpu": torch.get_rng_state()}, trainer.strategy.root_device
+        if device.type == "cuda":
+            own["cuda"] = torch.cuda.get_rng_state(device)
+        self._all_generators = [one for (one,) in ranks.gather_lists([own])]
 
         def write(path: Path) -> None:
             trainer.save_checkpoint(path)
@@ -101,16 +109,10 @@ class Checkpoints(Checkpoint):
         self._phase.save(write, trainer.global_step)
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
 
-    def _stop(self, trainer: pl.Trainer) -> int:
-        """Return the signal that any rank got, 0 for none."""
-        own = stopping.requested() or 0
-        return own if trainer.world_size == 1 else int(self._most(trainer, own))
-
-    def _agreed(self, trainer: pl.Trainer, own: bool) -> bool:
-        """Return whether any rank says so: clocks differ, and all must save together."""
-        return own if trainer.world_size == 1 else bool(self._most(trainer, int(own)))
-
-    @staticmethod
-    def _most(trainer: pl.Trainer, own: int) -> float:
-        value = torch.tensor(float(own), device=trainer.strategy.root_device)
-        return float(trainer.strategy.reduce(value, reduce_op="max"))
+    def _wanted(self, trainer: pl.Trainer) -> tuple[int, bool]:
+        """Return the signal that any rank got, 0 for none, and whether it is time to save by any rank's clock."""
+        due = (trainer.global_step - self._saved_step >= self._every_steps
+               or time.monotonic() - self._saved_at >= self._every_seconds)
+        own = (stopping.requested() or 0, int(due))
+        signal, any_due = (max(both) for both in zip(*ranks.gather_lists(own), strict=True))
+        return signal, bool(any_due)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,8 +15,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ameir_pl.cli.compose import load_config
+from ameir_pl.cli.launch import launch, launched, meet, wanted_processes
 from ameir_pl.errors import AmeirError, Stopped
 from ameir_pl.progress import console
+from ameir_pl.ranks import rank, writes
 from ameir_pl.stopping import handling_signals
 
 Body = Callable[[Any, DictConfig], Any]
@@ -27,8 +30,10 @@ The keys and their defaults (conf/{config}.yaml):
 """
 
 
-def command(config_name: str) -> Callable[[Body], Callable[..., Any]]:
+def command(config_name: str, *, trains: bool = False) -> Callable[[Body], Callable[..., Any]]:
     """Turn ``body(config, composed)`` into a command ``main(argv=None)`` on conf/``config_name``.yaml.
+
+    One that ``trains`` runs in as many processes as its trainer asks for.
 
     ``main`` returns what the body returns; called with ``argv=None`` (from a shell) a user's mistake ends the process
     with code 2 and one message, elsewhere it raises ``AmeirError``.
@@ -40,11 +45,14 @@ def command(config_name: str) -> Callable[[Body], Callable[..., Any]]:
             arguments = list(sys.argv[1:] if argv is None else argv)
             try:
                 with handling_signals() if argv is None else nullcontext():
-                    return _run(body, config_name, arguments)
+                    return _run(body, config_name, arguments, trains)
             except AmeirError as error:
                 if argv is not None:
                     raise
-                if any(a.lower() == "debug=true" for a in arguments):
+                if not writes():
+                    time.sleep(1)  # what all ranks say the first one has said by now, and its end has ended this one
+                    print(f"error (rank {rank()}): {error}", file=sys.stderr)
+                elif any(a.lower() == "debug=true" for a in arguments):
                     traceback.print_exc()
                 else:
                     console().print(f"error: {error}", markup=False)
@@ -58,7 +66,7 @@ def command(config_name: str) -> Callable[[Body], Callable[..., Any]]:
     return decorate
 
 
-def _run(body: Body, config_name: str, arguments: list[str]) -> Any:
+def _run(body: Body, config_name: str, arguments: list[str], trains: bool) -> Any:
     flags = [a for a in arguments if a.startswith("-")]
     overrides = [a for a in arguments if not a.startswith("-")]
     if {"--help", "-h"} & set(flags):
@@ -69,13 +77,18 @@ def _run(body: Body, config_name: str, arguments: list[str]) -> Any:
         overrides = [o for o in overrides if o not in ("job", "all", "hydra")]
         print(OmegaConf.to_yaml(load_config(config_name, overrides)[1]))
         return None
-    if {"-m", "--multirun"} & set(flags):
-        results = [_one(body, config_name, job) for job in sweep(overrides)]
-        return results
-    if flags:
+    many = bool({"-m", "--multirun"} & set(flags))
+    if flags and not many:
         raise AmeirError(f"Unknown option {flags[0]}. There are --help, --cfg job and --multirun; settings are "
                          "written key=value.")
-    return _one(body, config_name, overrides)
+    jobs = sweep(overrides) if many else [overrides]
+    if trains:
+        trainer = load_config(config_name, jobs[0])[1].trainer
+        if wanted_processes(trainer) > 1 and not launched():
+            launch(wanted_processes(trainer), body.__module__.split(".")[-1], arguments)
+        meet(trainer)
+    results = [_one(body, config_name, job) for job in jobs]
+    return results if many else results[0]
 
 
 def _one(body: Body, config_name: str, overrides: list[str]) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from ameir_pl import ranks
 from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.setup import Session, open_session
@@ -57,7 +58,7 @@ def derive_bundle(session: Session, config: Config) -> Path:
     problem, variant = session.problem, chosen_variant(session, config)
     folder = problem.folder.path / "model"
     sources = made_from(session, variant)
-    if not config.overwrite and bundle_state(session, config, variant) is not None:
+    if ranks.agreed(not config.overwrite and bundle_state(session, config, variant) is not None):
         console().print(f"{variant} is derived: {folder} (overwrite=true makes it again).")
         return folder
     model = assembled(problem, variant, weights=config.inherit)

@@ -12,16 +12,19 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 from torch import nn
 
+from ameir_pl import ranks
 from ameir_pl.callbacks import ActivationCounts, BestWeights
 from ameir_pl.callbacks.checkpoints import Checkpoints
+from ameir_pl.errors import Stopped
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.objectives.base import Objective
 from ameir_pl.search.journal import Journal, Phase, signature
 from ameir_pl.search.problem import Fit
 from ameir_pl.space.sampling import Rounds
-from ameir_pl.stopping import gently
+from ameir_pl.stopping import gently, requested
 from ameir_pl.tasks.fit import FitTask, OptimizerFactory, SchedulerFactory
 from ameir_pl.tasks.supernet import SupernetTask
 
@@ -71,6 +74,7 @@ class LightningEngine:
         audits = [c for c in callbacks if isinstance(c, ActivationCounts)]
         counts = audits[0].counts() if audits else {}
         kept.finish({"counts": counts}, model.state_dict())
+        _stop_if_asked()
         return counts
 
     def fit(self, model: nn.Module, *, epochs: float, patience: int, start: float | None, phase: str) -> Fit:
@@ -91,6 +95,7 @@ class LightningEngine:
         trainer, seconds = self._run(task, [*self.callbacks(), best, stop], epochs, kept, validate=True)
         fit = Fit(seconds, trainer.current_epoch, best.epoch)
         kept.finish(asdict(fit), model.state_dict())
+        _stop_if_asked()
         return fit
 
     def _length(self, epochs: float) -> dict[str, int]:
@@ -102,8 +107,20 @@ class LightningEngine:
         batches = len(self.data.train_dataloader())
         return {"max_epochs": whole, "limit_train_batches": max(round(batches * epochs / whole), 1)}
 
+    def _several(self) -> dict[str, Any]:
+        """Return a Trainer's settings for several ranks."""
+        more: dict[str, Any] = {}
+        if SLURMEnvironment.detect():  # our own checkpoints are gone on with, not Lightning's
+            more["plugins"] = [SLURMEnvironment(auto_requeue=False)]
+        if ranks.world() == 1:
+            return more
+        # A fair update reaches every parameter; a single path does not.
+        return more | {"strategy": "ddp_find_unused_parameters_true" if self._fairness == "uniform" else "ddp"}
+
     def _run(self, task: pl.LightningModule, callbacks: list[pl.Callback], epochs: float, kept: Phase, *,
              validate: bool) -> tuple[pl.Trainer, float]:
+        if ranks.world() > 1:  # each rank its own dropout, on the same weights
+            torch.manual_seed(torch.initial_seed() + ranks.rank())
         checkpoints = Checkpoints(kept, **self._every)  # type: ignore[arg-type]
         with warnings.catch_warnings(), gently():
             # Whole columns are gathered in this process faster than worker processes could hand them over.
@@ -113,11 +130,20 @@ class LightningEngine:
             warnings.filterwarnings("ignore", ".*Checkpoint directory.*")
             # A supernet is not validated while it trains: its children are scored afterwards.
             warnings.filterwarnings("ignore", ".*have no `validation_step`.*")
+            # Every rank computes the metrics of all rows.
+            warnings.filterwarnings("ignore", ".*sync_dist=True.*")
             # The DataModule keeps the position in the data, which Lightning looks for in the loader.
             warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
-            trainer = self._trainer(**self._length(epochs), callbacks=[*callbacks, checkpoints],
+            trainer = self._trainer(**self._length(epochs), **self._several(), callbacks=[*callbacks, checkpoints],
                                     logger=list(self._loggers), enable_checkpointing=True,
                                     enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
                                     use_distributed_sampler=False, limit_val_batches=None if validate else 0)
             trainer.fit(task, datamodule=self.data, ckpt_path=kept.checkpoint(), weights_only=True)
         return trainer, checkpoints.seconds
+
+
+def _stop_if_asked() -> None:
+    """End here when a signal came too late for the fit to look at it; the fit is kept."""
+    signal = max(value for (value,) in ranks.gather_lists([requested() or 0]))
+    if signal:
+        raise Stopped(signal)

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from ameir_pl import ranks
 from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.derive import bundle_state, chosen_variant, made_from
@@ -29,6 +30,8 @@ def wanted(session: Session, config: Config) -> list[str]:
 def finished(session: Session, config: Config) -> bool:
     """Return whether every stage, the finetuned bundle and every row of metrics.json are there and belong together."""
     problem = session.problem
+    if problem.journal.overwriting():  # it was interrupted: what is there may be what it replaces
+        return False
     if not all(problem.folder.finished(s) for s in problem.stages):
         return False
     path = problem.folder.path / METRICS
@@ -51,9 +54,10 @@ def finetune_variants(session: Session, config: Config) -> dict[str, Any]:
     """Finetune the bundle and the plainer variants, train the baseline, write metrics.json and show the table."""
     problem, chosen = session.problem, chosen_variant(session, config)
     folder = problem.folder.path / "model"
-    if not config.overwrite and finished(session, config):
+    if ranks.agreed(not config.overwrite and finished(session, config)):
         console().print(f"{chosen} is finetuned: {folder} (overwrite=true does it again).")
         metrics = read_json(problem.folder.path / METRICS)
+        problem.journal.drop()
         show(metrics, [folder])
         return metrics
     models: dict[str, dict[str, Any]] = {}
@@ -81,7 +85,7 @@ def finetune_variants(session: Session, config: Config) -> dict[str, Any]:
     return metrics
 
 
-@command("search")
+@command("search", trains=True)
 def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     """Finetune the derived bundle, the plainer variants and the reference; write metrics.json and the table."""
     session = open_session(config, composed)

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from ameir_pl import ranks
 from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.derive import chosen_variant, derive_bundle
@@ -15,6 +16,7 @@ from ameir_pl.models.cost import trainable_parameters
 from ameir_pl.progress import console
 from ameir_pl.reports.table import METRICS, show
 from ameir_pl.search.assembly import VARIANTS, assembled
+from ameir_pl.search.journal import unfinished
 from ameir_pl.search.pipeline import Result, measure, require_earlier, run_stage, stages_to_run
 from ameir_pl.search.run_folder import read_json
 
@@ -35,7 +37,7 @@ def show_stage(session: Session, stage: int) -> dict[str, Any]:
     return metrics
 
 
-@command("search")
+@command("search", trains=True)
 def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     """Run what ``stage=`` asks for and show the table; with ``all`` also derive and finetune."""
     stages, stage = stages_to_run(config.dataset.name, fill_stages(config, composed), config.stage), config.stage
@@ -45,8 +47,11 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
         chosen_variant(session, config)
     else:
         require_earlier(problem, stages[0])
-    if stage == "all" and not config.overwrite and finished(session, config):
+    if ranks.agreed(stage == "all" and not config.overwrite and finished(session, config)):
         metrics = read_json(problem.folder.path / METRICS)
+        if unfinished(problem.journal.path):  # killed when all was written
+            with session:
+                problem.journal.drop()
         show(metrics, [problem.folder.path / METRICS, problem.folder.path / "model"])
         console().print("This run is finished; nothing was trained. overwrite=true makes it again, run=… another.")
         return metrics

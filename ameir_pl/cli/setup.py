@@ -20,9 +20,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
-from ameir_pl import __version__
+from ameir_pl import __version__, ranks
 from ameir_pl.architecture_file import find_architecture, read_architecture
-from ameir_pl.atomic import write_text
+from ameir_pl.atomic import recover_folder, write_text
 from ameir_pl.baselines import BASELINES
 from ameir_pl.baselines.base import check_baseline
 from ameir_pl.callbacks.metrics_csv import MetricsCsv
@@ -78,11 +78,17 @@ class Session:
     planted: dict[str, Any] | None = None
 
     def __enter__(self) -> Session:
+        ranks.barrier()  # the others read the folder before the first one writes
+        with ranks.in_turn():
+            return self._enter_alone()
+
+    def _enter_alone(self) -> Session:
         path = self.problem.folder.path
         self._lock = RunLock(path / ".lock")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
+            if ranks.writes():
+                self._lock.acquire()
             self._enter(path)
         except OSError as error:
             self._lock.release()
@@ -97,7 +103,8 @@ class Session:
         self.loggers += self.open_loggers()
         if self.config is not None:
             write_text(path / "config.yaml", self.config)
-        (path / "log.txt").touch()
+        if ranks.writes():
+            (path / "log.txt").touch()
         self._log = logging_to(path / "log.txt")
         self._log.__enter__()
         if self.config is not None:
@@ -159,6 +166,7 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
         AmeirError: anything in the configuration, the data or the folder that does not fit.
     """
     path = run_path(config)
+    recover(path)
     search_stages = fill_stages(config, composed)
     begins = purpose == "train" or list(stages[:1]) == search_stages[:1]
     check_run_folder(path, config, composed, begins=begins, keys=RESULT_KEYS + (
@@ -167,7 +175,8 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     check_factories(nodes)
     dataset = make_dataset(config)
     started = time.monotonic()
-    encoded = dataset.prepare()
+    with ranks.in_turn():
+        encoded = dataset.prepare()
     prepare_seconds = time.monotonic() - started
     check_run_data(path, encoded.fingerprint, overwrite=config.overwrite and begins)
     with open_dict(composed):
@@ -185,7 +194,8 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
                            seed=config.seed, **drawing)
     loggers: list[Logger] = []
     settings_of_all = settings_fingerprint(composed, RESULT_KEYS + TRAIN_KEYS)
-    journal = Journal(path / UNFINISHED, f"{settings_of_all} {encoded.fingerprint} {__version__} {torch.__version__}",
+    journal = Journal(path / UNFINISHED, f"{settings_of_all} {encoded.fingerprint} {__version__} {torch.__version__} "
+                      f"{ranks.world()}",
                       log=path / "metrics.csv", overwrite=config.overwrite)
     engine = LightningEngine(
         data, objective, trainer=nodes["trainer"], optimizer=nodes["optimizer"], scheduler=nodes["scheduler"],
@@ -228,6 +238,17 @@ def make_loggers(config: Config, factories: Mapping[str, Callable[..., Logger]],
             raise AmeirError(f"logger={name} needs a package that is not installed: {error}. Install it with "
                              f"`pip install 'ameir-pl[{name}]'`, or use logger=csv.") from error
     return loggers
+
+
+def recover(path: Path) -> None:
+    """Put back a result that a command was killed while replacing, unless someone is writing to the folder."""
+    folders = [path / name for name in RESULTS if (path / f".{name}.old").exists() and not (path / name).exists()]
+    if folders and ranks.writes():
+        lock = RunLock(path / ".lock")
+        lock.acquire()
+        for folder in folders:
+            recover_folder(folder)
+        lock.release()
 
 
 def has_results(path: Path) -> bool:

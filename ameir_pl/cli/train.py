@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from ameir_pl import ranks
 from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.setup import checked_architecture, open_session
@@ -17,7 +18,7 @@ from ameir_pl.search.pipeline import finetune, train_baseline
 from ameir_pl.search.run_folder import read_json
 
 
-@command("train")
+@command("train", trains=True)
 def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     """Train ``model=`` to its early stop and write metrics.json; an architecture also leaves a bundle."""
     if (config.model.name == "ameir") != (config.architecture is not None):
@@ -32,7 +33,8 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
         raise AmeirError(f"{folder} was trained from another architecture than {config.architecture} has now. Choose "
                          "another run=…, or replace it with overwrite=true.")
     with session:
-        if path.exists() and not config.overwrite:
+        if ranks.agreed(path.exists() and not config.overwrite and not problem.journal.overwriting()):
+            problem.journal.drop()
             metrics = read_json(path)
             show(metrics, [path])
             console().print("This run is finished; nothing was trained. overwrite=true trains again.")

@@ -22,10 +22,12 @@ _ORDER, _CLIPS, _SUBSET = 11, 12, 13
 
 
 class Draw(NamedTuple):
-    """What a sampler asks a dataset for: the rows of one batch, and the seed of its random parts."""
+    """What a sampler asks a dataset for: the rows of one batch of all ranks, the seed of its random parts, and which of
+    the rows are this rank's."""
 
     rows: np.ndarray
     seed: tuple[int, ...]
+    own: slice = slice(None)
 
 
 class BatchSampler(DistributedSampler[Draw]):
@@ -80,7 +82,8 @@ class BatchSampler(DistributedSampler[Draw]):
             rows = order[index * self.batch_size:(index + 1) * self.batch_size]
             if self.drop_last:
                 rows = rows[:len(rows) // self.world * self.world]
-            yield Draw(rows[self.rank::self.world], (_CLIPS, self.seed, self.epoch, index, self.rank))
+            own = slice(self.rank, None, self.world) if self.world > 1 else slice(None)
+            yield Draw(rows, (_CLIPS, self.seed, self.epoch, index, 0), own)
 
 
 class BatchDataset(Dataset[Batch]):
@@ -99,10 +102,13 @@ class BatchDataset(Dataset[Batch]):
 
     def __getitem__(self, draw: Draw) -> Batch:
         if not isinstance(self.encoded, EncodedSequences):
-            return self.encoded.gather(draw.rows)
+            return self.encoded.gather(draw.rows[draw.own])
         if self.split == "train":
-            return self.encoded.gather_train(draw.rows, np.random.default_rng(draw.seed), self.loss, self.negatives)
-        return self.encoded.gather(draw.rows, self.seed)
+            # All ranks draw the clips of all rows, so that a batch is the same however many share it.
+            generator = np.random.default_rng(draw.seed)
+            batch = self.encoded.gather_train(draw.rows, generator, self.loss, self.negatives)
+            return batch if draw.own == slice(None) else batch[draw.own]
+        return self.encoded.gather(draw.rows[draw.own], self.seed)
 
 
 class AmeirDataModule(LightningDataModule):

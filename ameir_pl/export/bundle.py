@@ -13,11 +13,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ameir_pl.architecture_file import read_architecture, write_architecture
-from ameir_pl.atomic import write_json
+from ameir_pl.atomic import replacing_folder, sha256, write_json
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.ameir import Derived
+from ameir_pl.ranks import barrier
 from ameir_pl.schema import Schema
-from ameir_pl.search.run_folder import read_json, replace_folder, sha256
+from ameir_pl.search.run_folder import read_json
 from ameir_pl.space.architecture import Architecture
 
 WEIGHTS, ARCHITECTURE, SCHEMA, VOCABULARY = ("weights.safetensors", "architecture.yaml", "schema.json",
@@ -52,10 +53,8 @@ def write_bundle(folder: Path, model: Derived, vocabulary: Path, *, variant: str
         state: ``derived`` or ``finetuned``.
         made_from: digests of the stages it was derived from.
     """
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    barrier()  # the others have looked at what is there now
+    with replacing_folder(folder) as part:
         metadata = {"embedding_size": str(model.embedding_size), "block_dropout": repr(model.block_dropout),
                     "mlp_dropout": repr(model.mlp_dropout), "variant": variant, "state": state,
                     "made_from": made_from, "vocabulary": sha256(vocabulary)}
@@ -66,9 +65,7 @@ def write_bundle(folder: Path, model: Derived, vocabulary: Path, *, variant: str
         write_architecture(part / ARCHITECTURE, model.architecture)
         write_json(part / SCHEMA, model.schema.to_dict())
         shutil.copyfile(vocabulary, part / VOCABULARY)
-        replace_folder(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    barrier()
 
 
 def read_bundle(folder: Path) -> Bundle:

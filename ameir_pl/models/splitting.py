@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
 
 import torch
 from torch import Tensor
 
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.ameir import Ameir, Inputs, groups_of, hidden_layers
+from ameir_pl.ranks import rank, world
 from ameir_pl.space.architecture import Architecture
 
 
@@ -26,12 +28,12 @@ def predict_split(model: Ameir, x: Inputs, paths: Sequence[Architecture]) -> Ten
     Raises:
         AmeirError: fewer rows than paths.
     """
-    if len(x) < len(paths):
-        raise AmeirError(f"fairness=split splits a batch among {len(paths)} paths, but this one has {len(x)} rows. "
-                         "Raise dataset.train.batch_size.")
+    if len(x) * world() < len(paths):
+        raise AmeirError(f"fairness=split splits a batch among {len(paths)} paths, but this one has "
+                         f"{len(x) * world()} rows. Raise dataset.train.batch_size.")
     if len({p.interactions for p in paths}) > 1:
         return _split_interactions(model, x, paths)
-    sizes = group_sizes(len(x), len(paths))
+    sizes = group_sizes(len(x), len(paths), rank() if world() > 1 else 0, world())
     if len({p.blocks for p in paths}) == 1:
         h_a = model.behavior(x, paths[0].blocks)
     else:
@@ -45,9 +47,15 @@ def predict_split(model: Ameir, x: Inputs, paths: Sequence[Architecture]) -> Ten
     return _split_mlps(model, x, h_a, paths, sizes)
 
 
-def group_sizes(rows: int, paths: int) -> list[int]:
-    """Return how many rows each path gets: all of them together, differing by at most one."""
-    return [rows * (j + 1) // paths - rows * j // paths for j in range(paths)]
+def group_sizes(rows: int, paths: int, rank: int = 0, ranks: int = 1) -> list[int]:
+    """Return how many rows each path gets: all of them together, differing by at most one.
+
+    With several ranks: how many of its ``rows`` a rank gives to each path, where row i of rank r is row i * ranks + r
+    of the batch that all share.
+    """
+    ends = [rows * ranks * j // paths for j in range(paths + 1)]
+    own = [-(-(end - rank) // ranks) for end in ends]  # rows of this rank before each end
+    return [after - before for before, after in zip(own, own[1:], strict=False)]
 
 
 def _split_mlps(model: Ameir, x: Inputs, h_a: Tensor | None, paths: Sequence[Architecture], sizes: list[int]) -> Tensor:
@@ -66,6 +74,9 @@ def _split_interactions(model: Ameir, x: Inputs, paths: Sequence[Architecture]) 
     if any(len(p.interactions) != 1 for p in paths) or len({(p.blocks, p.mlp) for p in paths}) > 1:
         raise AmeirError("Paths that differ in interactions have one interaction each and share the rest.")
     m, rows = len(paths), len(x)
+    if world() > 1:  # row i is row i * ranks + rank of the batch that all share
+        paths = [paths[(c * world() + rank()) % m] for c in range(m // gcd(m, world()))]
+        m = len(paths)
     each = -(-rows // m)  # rows a path gets, rounded up; the surplus is cut off at the end
     which = model.places([i for p in paths for i in p.interactions])
     layers = hidden_layers(paths[0].mlp)

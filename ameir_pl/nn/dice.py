@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ameir_pl.errors import AmeirError
+from ameir_pl.ranks import total, world
 
 EPSILON = 1e-8
 """DIN's value (Zhou et al. 2018, Eq. 3). It is safe in float32, below which Dice never computes: a unit that is
@@ -22,6 +23,17 @@ def batch_statistics(x: Tensor) -> Statistics:
     """Return the mean and the biased variance of each unit of ``x`` (B, u), (u,) each, in float32 or wider."""
     variance, mean = torch.var_mean(_at_least_float32(x), dim=0, correction=0)
     return mean, variance
+
+
+def shared_statistics(x: Tensor) -> Statistics:
+    """Return those of the rows of all ranks, through which gradients go back to all of them."""
+    if world() == 1:
+        return batch_statistics(x)
+    x = _at_least_float32(x)
+    sums = total(torch.cat([x.sum(0), x.new_tensor([float(len(x))])]))
+    rows = sums[-1].clamp(min=1)
+    mean = sums[:-1] / rows
+    return mean, total((x - mean).square().sum(0)) / rows
 
 
 def _at_least_float32(x: Tensor) -> Tensor:
@@ -64,8 +76,8 @@ class Dice(nn.Module):
             raise AmeirError(f"Dice holds {self.units} units and got {width}.")
         if statistics is not None:
             mean, variance = statistics
-        elif self.training and x.shape[0] > 0:  # without rows there is no mean: the running one is kept and used
-            mean, variance = batch_statistics(x)
+        elif self.training and (x.shape[0] > 0 or world() > 1):  # without rows the running ones are kept and used
+            mean, variance = shared_statistics(x)
             with torch.no_grad():
                 self.mean[:width].lerp_(mean, MOMENTUM)
                 self.variance[:width].lerp_(variance, MOMENTUM)

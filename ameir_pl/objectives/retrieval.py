@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ameir_pl import ranks
 from ameir_pl.batch import Batch
 from ameir_pl.schema import OOV, PAD
 
@@ -44,7 +45,9 @@ class Retrieval:
         positive = F.logsigmoid(scores[:, :present.shape[1]]) * present
         negative = F.logsigmoid(-scores[:, present.shape[1]:])  # (B, Q)
         share = present.float().mean(1, keepdim=True)  # (B, 1)
-        return -(positive.sum() + (negative * share).sum()) / present.sum().clamp(min=1)
+        # Ranks average their losses: each divides by its part of the positives of all.
+        count = ranks.total(present.sum().float()) / ranks.world()
+        return -(positive.sum() + (negative * share).sum()) / count.clamp(min=1)
 
     def _softmax(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
         positive = self._scores(model, output, batch.positives[:, :1])  # (B, 1)

@@ -12,6 +12,7 @@ from rich.table import Table
 from ameir_pl import __version__
 from ameir_pl.atomic import write_json
 from ameir_pl.progress import console
+from ameir_pl.ranks import barrier
 from ameir_pl.reports.planted import planted_lines
 from ameir_pl.search.problem import Problem
 from ameir_pl.search.run_folder import read_json
@@ -34,7 +35,9 @@ def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, 
     planted = planted or known.get("planted")
     if planted:
         metrics["planted"] = planted
+    barrier()  # the others have read it
     write_json(path, metrics)
+    barrier()
     return metrics
 
 

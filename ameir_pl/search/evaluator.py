@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ameir_pl import ranks
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.ameir import Ameir, Inputs
@@ -41,13 +42,14 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def evaluate(model: nn.Module, batches: Iterable[Batch], objective: Objective, full: bool = False) -> dict[str, float]:
-    """Return the metrics of ``model(batch)`` over all rows of ``batches``."""
+    """Return the metrics of ``model(batch)`` over all rows of ``batches``; ranks share the rows of each batch."""
     device = next(model.parameters()).device
     with evaluating(model):
         predictions = []
         for batch in batches:
-            batch = batch.to(device)
-            predictions.append(objective.predictions(model, model(batch), batch, full=full))
+            part = batch[ranks.own_rows(len(batch))].to(device)
+            own = objective.predictions(model, model(part), part, full=full)
+            predictions.append(ranks.shared_rows(own, len(batch)))
     return objective.metrics(predictions)
 
 
@@ -137,24 +139,31 @@ class CandidateScorer:
         :data:`KEEP` candidates at a time.
         """
         with Meter(description, len(candidates), "candidates") as meter:
-            if race is not None or phase is None:
+            if race is not None:
                 scores = self.scores(candidates, meter, race)
             else:
-                scores = self._kept(candidates, meter, phase)
+                scores = self._shared(candidates, meter, phase)
         dropped = set() if race is None else race.dropped
         rows = [(i in dropped, a, score, network_parameters(self.model, a))
                 for i, (a, score) in enumerate(zip(candidates, scores, strict=True))]
         rows.sort(key=lambda r: (r[0], -r[2] if r[2] == r[2] else float("inf"), r[3], r[1].to_json()))
         return [row[1:] for row in rows]
 
-    def _kept(self, candidates: Sequence[Architecture], meter: Meter, phase: Phase) -> list[float]:
+    def _shared(self, candidates: Sequence[Architecture], meter: Meter, phase: Phase | None) -> list[float]:
+        """Return the scores: each rank scores a part of the candidates, and all get all of them."""
         # Neighbours in this order share their first blocks.
         order = sorted(range(len(candidates)), key=lambda i: candidates[i].to_json())
-        found = phase.scores()
+        found = [] if phase is None else phase.scores()
         meter.advance(len(found))
-        for start in range(len(found), len(order), KEEP):
-            found += self.scores([candidates[i] for i in order[start:start + KEEP]], meter)
-            phase.keep_scores(found)
+        at_once = len(order) if phase is None else KEEP
+        for start in range(len(found), len(order), at_once):
+            some = [candidates[i] for i in order[start:start + at_once]]
+            each = -(-len(some) // ranks.world())
+            own = some[ranks.rank() * each:][:each] if ranks.world() > 1 else some
+            found += [s for part in ranks.gather_lists(self.scores(own, meter) if own else []) for s in part]
+            meter.advance(len(some) - len(own))
+            if phase is not None:
+                phase.keep_scores(found)
         scores = [0.0] * len(order)
         for place, score in zip(order, found, strict=True):
             scores[place] = score

@@ -10,12 +10,12 @@ import polars as pl
 from torch import Tensor
 
 from ameir_pl.architecture_file import write_architecture
-from ameir_pl.atomic import write_json
+from ameir_pl.atomic import sha256, write_json
 from ameir_pl.models.ameir import Ameir, Derived
 from ameir_pl.models.derive import derive
 from ameir_pl.search.evaluator import evaluate
 from ameir_pl.search.problem import Fit, Problem
-from ameir_pl.search.run_folder import SUPERNET, WINNER, save_weights, sha256
+from ameir_pl.search.run_folder import SUPERNET, WINNER, save_weights
 from ameir_pl.space.architecture import Architecture
 
 Ranking = Sequence[tuple[Architecture, float, int]]

@@ -12,16 +12,19 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ameir_pl.atomic import replacing, sha256, write_json
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
+from ameir_pl.ranks import agreed, writes
 
 KEPT = 2
 """Checkpoints of a phase that are kept: the newest, and the one before it in case the newest is damaged."""
@@ -29,46 +32,60 @@ FOLDER = ".progress"
 
 
 class Phase:
-    """One phase of a command: ``stage1/supernet``, ``stage2/cycle1 scoring``, ``finetune/AMEIR-C``.
+    """One phase of a command: ``stage1/supernet``, ``stage1/scoring``, ``finetune/AMEIR-C``.
+
+    What rank 0 finds is what all ranks go by.
 
     Args:
+        journal: which it belongs to.
         folder: of this phase; made when first written to.
         identity: what the phase's numbers depend on; what another one left is not used.
-        writes: whether this process writes (rank 0 does).
-        mark: told that something was written.
     """
 
-    def __init__(self, folder: Path, identity: str, *, writes: bool, mark: Callable[[], None]) -> None:
-        self.folder, self.identity, self._writes, self._mark = folder, identity, writes, mark
+    def __init__(self, journal: Journal, folder: Path, identity: str) -> None:
+        self.journal, self.folder, self.identity = journal, folder, identity
 
     def done(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """Return the values and tensors of a phase that is done, None for one that is not."""
-        done = self._read("done.json")
         path = self.folder / "done.safetensors"
-        if done is None or not self._sound(path, done["weights"]):
+        done = self._read("done.json") if writes() else None
+        done = agreed(done if done is not None and self._sound(path, done["weights"]) else None)
+        if done is None:
             return None
+        self.journal.logged = done["logged"]
         return done["values"], load_file(path)
 
     def finish(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Keep the result of the phase; its checkpoints are not needed any more."""
-        if not self._writes:
+        if not writes():
             return
         path = self.folder / "done.safetensors"
-        with replacing(path) as part:
-            save_file({n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}, part)
-            digest = sha256(part)
-        self._write("done.json", {"weights": digest, "values": values})
-        for old in self.folder.glob("*.ckpt"):
-            old.unlink()
-        (self.folder / "checkpoints.json").unlink(missing_ok=True)
-        self._mark()
+        with _saying(path):
+            with replacing(path) as part:
+                save_file({n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}, part)
+                digest = sha256(part)
+            self.journal.logged = self.journal.log_size()
+            self._write("done.json", {"weights": digest, "values": values, "logged": self.journal.logged})
+            for old in self.folder.glob("*.ckpt"):
+                old.unlink()
+            (self.folder / "checkpoints.json").unlink(missing_ok=True)
+        self.journal.mark()
 
     def checkpoint(self) -> Path | None:
-        """Return the newest checkpoint that is whole, None without one."""
-        for name, digest in (self._read("checkpoints.json") or {}).items():
-            if self._sound(self.folder / name, digest):
-                return self.folder / name
-        return None
+        """Return the newest checkpoint that is whole, None without one: the phase is about to be trained from there.
+
+        What was written to metrics.csv after it is taken back.
+        """
+        found: tuple[str, int] | None = None
+        for name, entry in ((self._read("checkpoints.json") or {}) if writes() else {}).items():
+            if self._sound(self.folder / name, entry["sha256"]):
+                found = name, entry["logged"]
+                break
+        found = agreed(found)
+        if found is not None:
+            self.journal.logged = found[1]
+        self.journal.take_log_back()
+        return None if found is None else self.folder / found[0]
 
     def save(self, write: Callable[[Path], None], step: int) -> None:
         """Keep a checkpoint that ``write`` writes to a path. Every rank calls ``write``, rank 0 keeps the file.
@@ -76,35 +93,34 @@ class Phase:
         Raises:
             AmeirError: the disk is full or may not be written; the checkpoints before are whole.
         """
-        if not self._writes:
+        if not writes():
             write(self.folder / "other-rank.ckpt")
             return
         name = f"step-{step}.ckpt"
-        try:
+        with _saying(self.folder / name):
             with replacing(self.folder / name) as part:
                 write(part)
                 digest = sha256(part)
-            before = self._read("checkpoints.json") or {}
-            kept = dict(list({name: digest, **{n: d for n, d in before.items() if n != name}}.items())[:KEPT])
+            before = {n: e for n, e in (self._read("checkpoints.json") or {}).items()
+                      if n != name and self._sound(self.folder / n, e["sha256"])}
+            new = {"sha256": digest, "logged": self.journal.log_size()}
+            kept = dict(list({name: new, **before}.items())[:KEPT])
             self._write("checkpoints.json", kept)
             for old in self.folder.glob("*.ckpt"):
                 if old.name not in kept:
                     old.unlink()
-        except OSError as error:
-            raise AmeirError(f"The checkpoint {self.folder / name} cannot be written ({error.strerror}). What was "
-                             "saved before is whole: make room and give the same command, which goes on from there.") \
-                from error
-        self._mark()
+        self.journal.mark()
 
     def scores(self) -> list[float]:
         """Return the scores that were kept of a scoring under way."""
-        return list((self._read("scores.json") or {"scores": []})["scores"])
+        return agreed(list(((self._read("scores.json") if writes() else None) or {"scores": []})["scores"]))
 
     def keep_scores(self, scores: Sequence[float]) -> None:
         """Keep the scores so far."""
-        if self._writes:
-            self._write("scores.json", {"scores": list(scores)})
-            self._mark()
+        if writes():
+            with _saying(self.folder / "scores.json"):
+                self._write("scores.json", {"scores": list(scores)})
+            self.journal.mark()
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         write_json(self.folder / name, {"identity": self.identity, "sha256": _digest(content), "content": content})
@@ -146,43 +162,62 @@ class Journal:
         identity: of the settings, the data and the versions; work of another one is dropped, and said.
         log: metrics.csv; what was written to it after the last thing that was kept is taken back.
         overwrite: whether this command makes finished results again; it goes on with one that did, too.
-        writes: whether this process writes (rank 0 does).
+
+    Attributes:
+        logged: how long ``log`` was with the last thing that was kept.
     """
 
-    def __init__(self, path: Path, identity: str, *, log: Path | None = None, overwrite: bool = False,
-                 writes: bool = True) -> None:
-        self.path, self.identity, self._log, self._writes = path, identity, log, writes
-        self._began = time.monotonic()
+    def __init__(self, path: Path, identity: str, *, log: Path | None = None, overwrite: bool = False) -> None:
+        self.path, self.identity, self._log = path, identity, log
+        self._began, self._before = time.monotonic(), 0.0
         self._state: dict[str, Any] = {"identity": identity, "overwrite": overwrite, "remade": [], "spent": 0.0}
-        self._before = 0.0
+        self.logged = self._state["logged"] = self.log_size()
 
     def open(self) -> None:
         """Read what is there; drop what belongs to other settings. Called once the run folder is this command's."""
+        state, why = self._left()
+        if state is not None:
+            self._state = {**self._state, **state}
+            self._before, self.logged = float(state["spent"]), int(state["logged"])
+            if unfinished(self.path):
+                console().print(f"Going on with what was left unfinished: {self.path}", markup=False)
+            return
+        self.logged = self._state["logged"] = self.log_size()
+        if writes():
+            if unfinished(self.path):
+                console().print(f"The unfinished work in {self.path} is dropped ({why}).", markup=False)
+            shutil.rmtree(self.path, ignore_errors=True)
+            self.mark()
+
+    def overwriting(self) -> bool:
+        """Return whether an interrupted command was making finished results again: what is there may be the old."""
+        state, _ = self._left()
+        return state is not None and bool(state["overwrite"])
+
+    def _left(self) -> tuple[dict[str, Any] | None, str]:
+        """Return the state that an interrupted command left, or None and why it cannot be gone on with."""
         file = self.path / "journal.json"
         try:
             state = json.loads(file.read_text(encoding="utf-8"))
             if state["identity"] != self.identity:
-                why = "it was begun with other settings, data or versions"
-            elif self._state["overwrite"] and not state["overwrite"]:
-                why = "overwrite=true begins anew"
-            else:
-                self._state = {**self._state, **state}
-                self._before = float(state["spent"])
-                if self._writes and self._log is not None and self._log.exists():
-                    os.truncate(self._log, min(int(state["logged"]), self._log.stat().st_size))
-                if self._phases():
-                    console().print(f"Going on with what was left unfinished: {self.path}", markup=False)
-                return
+                return None, "it was begun with other settings, data, versions or ranks"
+            if self._state["overwrite"] and not state["overwrite"]:
+                return None, "overwrite=true begins anew"
+            float(state["spent"]), int(state["logged"]), list(state["remade"])
+            return state, ""
         except FileNotFoundError:
-            why = "it has no journal"
+            return None, "it has no journal"
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-            why = f"{file} is damaged: {error}"
-        if not self._writes:
-            return
-        if self._phases():
-            console().print(f"The unfinished work in {self.path} is dropped ({why}).", markup=False)
-        shutil.rmtree(self.path, ignore_errors=True)
-        self._mark()
+            return None, f"{file} is damaged: {error}"
+
+    def log_size(self) -> int:
+        """Return how long metrics.csv is."""
+        return self._log.stat().st_size if self._log is not None and self._log.exists() else 0
+
+    def take_log_back(self) -> None:
+        """Cut what was written to metrics.csv after the last thing that was kept."""
+        if writes() and self._log is not None and self.log_size() > self.logged:
+            os.truncate(self._log, self.logged)
 
     def phase(self, name: str, *identity: object) -> Phase:
         """Return a phase.
@@ -192,7 +227,7 @@ class Journal:
             identity: what its numbers depend on besides the journal's identity.
         """
         digest = hashlib.sha256("\n".join(map(str, (self.identity, name, *identity))).encode()).hexdigest()[:16]
-        return Phase(self.path / name.replace("/", "."), digest, writes=self._writes, mark=self._mark)
+        return Phase(self, self.path / name.replace("/", "."), digest)
 
     @property
     def spent(self) -> float:
@@ -210,34 +245,47 @@ class Journal:
     def stage_done(self, stage: int) -> None:
         """Drop the phases of a stage whose results are in their place."""
         self._before = 0.0
+        self.logged = self._state["logged"] = self.log_size()
         self.begin()
         self._state["remade"] = sorted({*self._state["remade"], stage})
-        if self._writes and self.path.exists():
-            self._mark()
+        if writes() and self.path.exists():
+            self.mark()
         self.drop()
 
     def drop(self) -> None:
         """Drop all phases: what they were for has its results in their place."""
-        if self._writes:
-            for folder in self._phases():
+        if writes():
+            for folder in unfinished(self.path):
                 shutil.rmtree(folder)
 
     def close(self) -> None:
         """End a command that ended well: where no phase is left, nothing is unfinished."""
-        if self._writes and not self._phases():
+        if writes() and not unfinished(self.path):
             shutil.rmtree(self.path, ignore_errors=True)
 
-    def _phases(self) -> list[Path]:
-        return unfinished(self.path)
-
-    def _mark(self) -> None:
-        logged = self._log.stat().st_size if self._log is not None and self._log.exists() else 0
-        write_json(self.path / "journal.json", {**self._state, "spent": round(self.spent, 3), "logged": logged})
+    def mark(self) -> None:
+        """Write how far the command is."""
+        with _saying(self.path / "journal.json"):
+            write_json(self.path / "journal.json", {**self._state, "spent": round(self.spent, 3)})
 
 
 def unfinished(path: Path) -> list[Path]:
     """Return the phases that the journal in ``path`` keeps."""
-    return [folder for folder in path.iterdir() if folder.is_dir()] if path.exists() else []
+    try:
+        return [folder for folder in path.iterdir() if folder.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+@contextmanager
+def _saying(path: Path) -> Iterator[None]:
+    """Say what a failed write means."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise AmeirError(f"{path} cannot be written ({why}). What was saved before is whole: make room and give the "
+                         "same command, which goes on from there.") from error
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from ameir_pl import ranks
 from ameir_pl.architecture_file import write_architecture
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.cost import trainable_parameters
@@ -16,6 +17,7 @@ from ameir_pl.search.assembly import best_so_far
 from ameir_pl.search.behavior_step import search_behavior
 from ameir_pl.search.evaluator import evaluate
 from ameir_pl.search.interaction_step import search_interactions
+from ameir_pl.search.journal import unfinished
 from ameir_pl.search.mlp_step import search_mlp
 from ameir_pl.search.problem import Problem
 
@@ -78,13 +80,17 @@ def run_stage(problem: Problem, stage: int) -> bool:
     """Run one stage unless it is finished and may not be overwritten; returns whether it ran."""
     out = console()
     require_earlier(problem, stage)
-    if (not problem.overwrite or problem.journal.remade(stage)) and problem.folder.finished(stage):
+    if ranks.agreed((not problem.overwrite or problem.journal.remade(stage)) and problem.folder.finished(stage)):
+        if any(f.name.startswith(f"stage{stage}.") for f in unfinished(problem.journal.path)):  # killed in between
+            problem.journal.stage_done(stage)
+        write_architecture(problem.folder.path / "architecture.yaml", best_so_far(problem))
         out.print(f"Stage {stage} is finished: {problem.folder.stage(stage)} (overwrite=true makes it again).")
         return False
     for earlier in problem.stages:
         if earlier < stage:
             out.print(f"Stage {stage} uses {problem.folder.stage(earlier)}.")
     STEPS[stage](problem)
+    ranks.barrier()
     problem.journal.stage_done(stage)
     write_architecture(problem.folder.path / "architecture.yaml", best_so_far(problem))
     out.print(f"Stage {stage} wrote {problem.folder.stage(stage)}.")

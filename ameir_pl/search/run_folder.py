@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ameir_pl.architecture_file import read_architecture
-from ameir_pl.atomic import sha256, write_json
+from ameir_pl.atomic import replacing_folder, sha256, write_json
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.capacity import Capacity
 from ameir_pl.space.architecture import Architecture
@@ -102,28 +100,9 @@ class RunFolder:
         """Return what a finished stage decided."""
         return read_architecture(self.file(number, "architecture.yaml"))
 
-    @contextmanager
-    def writing(self, number: int) -> Iterator[Path]:
+    def writing(self, number: int) -> AbstractContextManager[Path]:
         """Give an empty folder that becomes the stage's when the block ends well; a failed one leaves nothing."""
-        final = self.stage(number)
-        part = final.with_name(f".{final.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        try:
-            yield part
-            replace_folder(part, final)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-
-
-def replace_folder(part: Path, final: Path) -> None:
-    """Rename ``part`` to ``final``; what ``final`` was before is moved aside first and removed at the end."""
-    old = final.with_name(f".{final.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
-        final.rename(old)
-    part.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
+        return replacing_folder(self.stage(number))
 
 
 def read_json(path: Path, advice: str = "") -> dict[str, Any]:
@@ -156,5 +135,5 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Capacity]:
                          "Make its stage again with overwrite=true.") from error
 
 
-__all__ = ["SUPERNET", "WINNER", "RunFolder", "load_weights", "read_json", "replace_folder", "save_weights", "sha256",
+__all__ = ["SUPERNET", "WINNER", "RunFolder", "load_weights", "read_json", "save_weights", "sha256",
            "write_json"]

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from ameir_pl import ranks
 from ameir_pl.batch import Batch
 from ameir_pl.objectives.base import Objective
 from ameir_pl.tasks.epoch_loss import EpochLoss
@@ -71,8 +72,10 @@ class FitTask(pl.LightningModule):
         self._epoch_loss.log(self, f"{self.phase}/train_loss")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collect what the metrics need; they are computed once on all rows."""
-        self._predictions.append(self.objective.predictions(self.model, self.model(batch), batch))
+        """Collect what the metrics need; they are computed once on all rows, of which each rank runs its share."""
+        part = batch[ranks.own_rows(len(batch))]
+        own = self.objective.predictions(self.model, self.model(part), part)
+        self._predictions.append(ranks.shared_rows(own, len(batch)))
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the whole validation set, ``fitness`` among them for early stopping."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from ameir_pl import ranks
 from ameir_pl.errors import AmeirError
 from ameir_pl.search.journal import Journal, Phase, signature, unfinished
 
@@ -151,16 +152,52 @@ def test_closing_keeps_what_is_unfinished(tmp_path: Path) -> None:
     assert not journal.path.exists()
 
 
-def test_another_rank_reads_and_does_not_write(tmp_path: Path) -> None:
-    Journal(tmp_path / "p", "settings").phase("a").finish(VALUES, TENSORS)
-    other = Journal(tmp_path / "p", "settings", writes=False)
-    assert other.phase("a").done() is not None
-    other.phase("a").keep_scores([1.0])
-    other.phase("b").finish(VALUES, TENSORS)
-    other.drop()
-    other.close()
-    assert other.phase("a").done() is not None and other.phase("a").scores() == []
+def test_another_rank_does_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path / "p", "settings")
+    journal.phase("a").finish(VALUES, TENSORS)
+    monkeypatch.setattr(ranks, "_rank", 1)
+    journal.phase("a").keep_scores([1.0])
+    journal.phase("b").finish(VALUES, TENSORS)
+    journal.drop()
+    journal.close()
+    monkeypatch.undo()
+    assert journal.phase("a").done() is not None and journal.phase("a").scores() == []
     assert not (tmp_path / "p" / "b").exists()
+
+
+def test_the_log_is_cut_to_what_was_kept(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.csv"
+
+    def write(line: str) -> None:
+        with log.open("a") as file:
+            file.write(line)
+
+    def begin() -> Journal:
+        journal = Journal(tmp_path / "p", "settings", log=log)
+        journal.open()
+        return journal
+
+    write("before\n")
+    journal = begin()
+    write("lost\n")
+    journal = begin()  # killed before anything was kept
+    assert journal.phase("a").checkpoint() is None and log.read_text() == "before\n"
+    write("a\n")
+    journal.phase("a").finish({}, TENSORS)
+    write("b1\n")
+    journal.phase("b").save(lambda path: path.write_text("1") and None, 1)
+    write("b2\n")
+    journal = begin()
+    assert journal.phase("a").done() is not None
+    assert journal.phase("b").checkpoint() is not None and log.read_text() == "before\na\nb1\n"
+    (tmp_path / "p/b/step-1.ckpt").write_text("2")
+    journal = begin()
+    assert journal.phase("a").done() is not None
+    assert journal.phase("b").checkpoint() is None and log.read_text() == "before\na\n"
+    journal.stage_done(1)
+    write("lost\n")
+    journal = begin()
+    assert journal.phase("c").checkpoint() is None and log.read_text() == "before\na\n"
 
 
 def test_a_signature_tells_shapes_apart() -> None:

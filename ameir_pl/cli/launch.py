@@ -1,0 +1,102 @@
+"""Several processes for one command: starting them on this machine, and meeting those that something else started."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from ameir_pl import ranks
+from ameir_pl.errors import AmeirError
+from ameir_pl.progress import console
+
+SAVING = 50
+"""Seconds that ranks have to save before they are killed, when one died or a signal came."""
+WAIT = timedelta(minutes=30)
+"""The longest that ranks wait for each other: rank 0 may prepare data meanwhile."""
+
+
+def wanted_processes(trainer: Any) -> int:
+    """Return how many processes on this machine ``trainer.devices`` asks for."""
+    devices, accelerator = trainer.get("devices", 1), str(trainer.get("accelerator", "auto"))
+    if accelerator == "cpu":
+        return int(devices) if str(devices).isdigit() else 1
+    if isinstance(devices, int) or str(devices).lstrip("-").isdigit():
+        return torch.cuda.device_count() if int(devices) < 0 else int(devices)
+    return max(torch.cuda.device_count(), 1) if str(devices) == "auto" else len(devices)
+
+
+def launched() -> bool:
+    """Return whether torchrun or SLURM started this process as one of several."""
+    if "LOCAL_RANK" in os.environ:
+        return True
+    # A batch script itself has SLURM_NTASKS, too; a task of srun has a numbered step.
+    return int(os.environ.get("SLURM_NTASKS") or 1) > 1 and os.environ.get("SLURM_STEP_ID", "").isdigit()
+
+
+def meet(trainer: Any) -> None:
+    """Join the processes that torchrun or SLURM started; nothing where there is one.
+
+    Raises:
+        AmeirError: they do not find each other.
+    """
+    if not launched() or dist.is_initialized():
+        return
+    more: dict[str, Any] = {}
+    cpu = str(trainer.get("accelerator", "auto")) == "cpu" or not torch.cuda.is_available()
+    if "LOCAL_RANK" in os.environ:
+        local = int(os.environ["LOCAL_RANK"])
+    else:
+        from pytorch_lightning.plugins.environments import SLURMEnvironment
+
+        slurm = SLURMEnvironment(auto_requeue=False)
+        local = slurm.local_rank()
+        more = {"init_method": f"tcp://{slurm.main_address}:{slurm.main_port}", "rank": slurm.global_rank(),
+                "world_size": slurm.world_size()}
+    try:
+        if cpu:
+            dist.init_process_group("gloo", timeout=WAIT, **more)
+        else:
+            torch.cuda.set_device(local)
+            dist.init_process_group("nccl", timeout=WAIT, device_id=torch.device("cuda", local), **more)
+    except (RuntimeError, ValueError) as error:
+        raise AmeirError(f"The processes of this command did not find each other: {' '.join(str(error).split())}. "
+                         "Start all of them with torchrun or srun, or one with trainer.devices=N.") from error
+    ranks.joined(dist.get_rank(), dist.get_world_size())
+
+
+def launch(processes: int, command: str, arguments: list[str]) -> None:
+    """Run ``ameir COMMAND`` in that many processes and end as they do: a rank that dies ends the others.
+
+    Raises:
+        SystemExit: always, with what a single process would have ended with.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what failed is said below
+    threads = os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // processes, 1)))
+    config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d",
+                          rdzv_endpoint="localhost:0", max_restarts=0, monitor_interval=0.2, shutdown_timeout=SAVING,
+                          run_id=str(os.getpid()))
+    console().print(f"{processes} processes of {threads} threads each")
+    try:
+        elastic_launch(config, entrypoint=sys.executable)("-m", "ameir_pl.cli.main", command, *arguments)
+    except SignalException as stopped:  # each rank has saved by now
+        sys.exit(128 + int(stopped.sigval))
+    except ChildFailedError as error:
+        failed = min(error.failures.items(), key=lambda item: item[1].timestamp)
+        local, code = failed[0], failed[1].exitcode
+        if code in (2, 128 + signal.SIGINT, 128 + signal.SIGTERM):  # said by the rank itself
+            sys.exit(code)
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        raise AmeirError(f"Rank {local} (process {failed[1].pid}) {how}, and the other ranks were stopped. Nothing "
+                         "that was saved is lost: the same command goes on from the last checkpoint.") from error
+    sys.exit(0)
