@@ -24,7 +24,8 @@ demo: install ## Search on MovieLens-100K, from download to report, in minutes o
 	OMP_NUM_THREADS=2 $(BIN)/python search.py dataset=movielens stage=all budget=demo run=demo
 
 test: lint ## Check style and types, and run the tests
-	$(BIN)/python -m pytest
+	@# Two processes of one thread each: the tests are many and small.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install ## Check style and types
 	$(BIN)/ruff check .

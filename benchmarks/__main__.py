@@ -10,6 +10,8 @@ NAMES = {"search": "the whole search against training DIN to its early stop",
          "growth": "how seconds and memory grow with rows, fields, K, T, blocks and candidates",
          "infer": "derived models: eager, compiled, ONNX Runtime; AMEIR-C against DIN",
          "score": "scoring candidates together, against one by one",
+         "kill": "stage=all killed at random moments and gone on with, compared byte for byte",
+         "soak": "memory of a search that runs for half an hour",
          "prepare": "preparing data: speed against FuxiCTR, memory and time as rows grow",
          "train": "training: samples a second against a bare loop and peers, memory of a supernet",
          "parity": "outputs and gradients of our DeepFM and DIN against DeepCTR-Torch's, weights carried over"}

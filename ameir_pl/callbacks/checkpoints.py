@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from ameir_pl import ranks, stopping
+from ameir_pl.callbacks.finite_numbers import FiniteNumbers
 from ameir_pl.errors import Stopped
 from ameir_pl.search.journal import Phase
 
@@ -56,7 +57,7 @@ class Checkpoints(Checkpoint):
                              ) -> None:
         """Put the generator of a resumed fit back where it was: what came before the first batch drew from it."""
         if self._generators is not None:
-            own, device = self._generators[ranks.rank()], trainer.strategy.root_device
+            own, device = self._generators[ranks.rank() % len(self._generators)], trainer.strategy.root_device
             torch.set_rng_state(own["cpu"])
             if device.type == "cuda":
                 torch.cuda.set_rng_state(own["cuda"], device)
@@ -98,6 +99,9 @@ class Checkpoints(Checkpoint):
         self._before, self._generators = float(state_dict["seconds"]), list(state_dict["generators"])
 
     def _save(self, trainer: pl.Trainer) -> None:
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, FiniteNumbers):
+                callback.look(trainer, trainer.lightning_module)
         own, device = {"cpu": torch.get_rng_state()}, trainer.strategy.root_device
         if device.type == "cuda":
             own["cuda"] = torch.cuda.get_rng_state(device)

@@ -13,6 +13,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ameir_pl.baselines import BASELINES
 from ameir_pl.cli.config import Config
+from ameir_pl.data import AmeirDataModule
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.nn.operations import names as operation_names
 from ameir_pl.search.problem import Problem
@@ -141,3 +142,16 @@ def check_stages(problem: Problem, config: Config, stages: Sequence[int]) -> Non
         if labels.min() == labels.max():
             raise AmeirError(f"The {len(labels)} validation rows that would score candidates all have the label "
                              f"{int(labels[0])}; AUC needs both. Raise budget.valid_rows={budget.valid_rows}.")
+
+
+def check_labels(data: AmeirDataModule) -> None:
+    """Raise ``AmeirError`` where clicks cannot be measured because validation or test hold one class alone: before a
+    model is trained for hours, not after."""
+    if data.schema.task != "ctr":
+        return
+    labels = {split: data.encoded.columns["label"][slice(part.start, part.stop)]
+              for split, part in data.encoded.splits.items() if split != "train"}
+    for name, values in labels.items():
+        if len(values) and values.min() == values.max():
+            raise AmeirError(f"{data.schema.dataset}: all {len(values)} {name} rows have the label {values[0]:g}; "
+                             "AUC needs both. Use more rows, or split the data otherwise.")

@@ -105,6 +105,7 @@ class Config:
     reference: str | None = "dnn"
     ablation: bool = True
     overwrite: bool = False
+    detect_anomaly: bool = False
     debug: bool = False
     model: ModelChoice = field(default_factory=ModelChoice)
     architecture: str | None = None

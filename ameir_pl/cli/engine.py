@@ -18,6 +18,7 @@ from torch import nn
 from ameir_pl import ranks
 from ameir_pl.callbacks import ActivationCounts, BestWeights
 from ameir_pl.callbacks.checkpoints import Checkpoints
+from ameir_pl.callbacks.finite_numbers import FiniteNumbers
 from ameir_pl.errors import Stopped
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.objectives.base import Objective
@@ -44,16 +45,18 @@ class LightningEngine:
         fairness: scheme of supernet training.
         journal: keeps finished fits and checkpoints.
         every_steps, every_minutes: between two checkpoints.
+        detect_anomaly: name the operation whose gradient is NaN (slow).
     """
 
     def __init__(self, data: pl.LightningDataModule, objective: Objective, *, trainer: Callable[..., pl.Trainer],
                  optimizer: OptimizerFactory, scheduler: SchedulerFactory, callbacks: Callable[[], list[pl.Callback]],
                  loggers: Sequence[Logger], weight_decay: float, fairness: str, journal: Journal,
-                 every_steps: int = 1000, every_minutes: float = 10.0) -> None:
+                 every_steps: int = 1000, every_minutes: float = 10.0, detect_anomaly: bool = False) -> None:
         self.data, self.objective = data, objective
         self._trainer, self._optimizer, self._scheduler = trainer, optimizer, scheduler
         self.callbacks, self._loggers = callbacks, loggers
         self._weight_decay, self._fairness = weight_decay, fairness
+        self._detect_anomaly = detect_anomaly
         self._journal, self._every = journal, {"every_steps": every_steps, "every_minutes": every_minutes}
 
     def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: float, phase: str) -> dict[str, Any]:
@@ -121,6 +124,7 @@ class LightningEngine:
              validate: bool) -> tuple[pl.Trainer, float]:
         if ranks.world() > 1:  # each rank its own dropout, on the same weights
             torch.manual_seed(torch.initial_seed() + ranks.rank())
+        callbacks = [FiniteNumbers(), *callbacks]
         checkpoints = Checkpoints(kept, **self._every)  # type: ignore[arg-type]
         with warnings.catch_warnings(), gently():
             # Whole columns are gathered in this process faster than worker processes could hand them over.
@@ -137,7 +141,8 @@ class LightningEngine:
             trainer = self._trainer(**self._length(epochs), **self._several(), callbacks=[*callbacks, checkpoints],
                                     logger=list(self._loggers), enable_checkpointing=True,
                                     enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-                                    use_distributed_sampler=False, limit_val_batches=None if validate else 0)
+                                    detect_anomaly=self._detect_anomaly, use_distributed_sampler=False,
+                                    limit_val_batches=None if validate else 0)
             trainer.fit(task, datamodule=self.data, ckpt_path=kept.checkpoint(), weights_only=True)
         return trainer, checkpoints.seconds
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,14 +20,22 @@ from torch import nn
 
 from ameir_pl import __version__, ranks
 from ameir_pl.architecture_file import find_architecture, read_architecture
-from ameir_pl.atomic import recover_folder, write_text
+from ameir_pl.atomic import write_text
 from ameir_pl.baselines import BASELINES
 from ameir_pl.baselines.base import check_baseline
 from ameir_pl.callbacks.metrics_csv import MetricsCsv
-from ameir_pl.cli.checks import check_factories, check_space, check_stage_settings, check_stages, usable_layers
+from ameir_pl.cli.checks import (
+    check_factories,
+    check_labels,
+    check_space,
+    check_stage_settings,
+    check_stages,
+    usable_layers,
+)
 from ameir_pl.cli.compose import conf_folder
 from ameir_pl.cli.config import RESULT_KEYS, TRAIN_KEYS, Config
 from ameir_pl.cli.engine import LightningEngine
+from ameir_pl.cli.run_settings import check_run_data, check_run_folder, recover, settings_fingerprint
 from ameir_pl.data import DATASETS, AmeirDataModule, Dataset
 from ameir_pl.data.bad_rows import Policy
 from ameir_pl.errors import AmeirError
@@ -38,7 +44,7 @@ from ameir_pl.objectives import make_objective
 from ameir_pl.progress import logging_to
 from ameir_pl.schema import Schema
 from ameir_pl.search.journal import FOLDER as UNFINISHED
-from ameir_pl.search.journal import Journal, unfinished
+from ameir_pl.search.journal import Journal
 from ameir_pl.search.lock import RunLock
 from ameir_pl.search.problem import Problem
 from ameir_pl.search.run_folder import RunFolder
@@ -46,8 +52,6 @@ from ameir_pl.space.architecture import Architecture
 from ameir_pl.space.space import check_architecture
 
 Purpose = Literal["search", "train", "finish", "evaluate"]
-RESULTS = ("stage1", "stage2", "stage3", "model", "metrics.json")
-"""What makes a folder a run with results."""
 
 
 @dataclass
@@ -194,14 +198,14 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
                            seed=config.seed, **drawing)
     loggers: list[Logger] = []
     settings_of_all = settings_fingerprint(composed, RESULT_KEYS + TRAIN_KEYS)
-    journal = Journal(path / UNFINISHED, f"{settings_of_all} {encoded.fingerprint} {__version__} {torch.__version__} "
-                      f"{ranks.world()}",
+    journal = Journal(path / UNFINISHED, f"{settings_of_all} {encoded.fingerprint} {__version__} {torch.__version__}",
                       log=path / "metrics.csv", overwrite=config.overwrite)
     engine = LightningEngine(
         data, objective, trainer=nodes["trainer"], optimizer=nodes["optimizer"], scheduler=nodes["scheduler"],
         callbacks=lambda: list(built(composed, "callbacks").values()),
         loggers=loggers, weight_decay=train.weight_decay, fairness=config.fairness, journal=journal,
-        every_steps=config.checkpoint.every_steps, every_minutes=config.checkpoint.every_minutes)
+        every_steps=config.checkpoint.every_steps, every_minutes=config.checkpoint.every_minutes,
+        detect_anomaly=config.detect_anomaly)
     folder = RunFolder(path, schema.fingerprint(), settings_fingerprint(composed),
                        f"python search.py dataset={config.dataset.name} run={config.run}")
     problem = Problem(schema=schema, data=data, objective=objective, engine=engine, folder=folder, journal=journal,
@@ -209,6 +213,8 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
                       stages=tuple(search_stages), seed=config.seed, overwrite=config.overwrite,
                       baseline=partial(make_baseline, config=config, schema=schema))
     check_space(problem)
+    if purpose != "evaluate":
+        check_labels(data)
     check_stages(problem, config, stages)
     return Session(problem, dataset, encoded.folder / "vocabulary.parquet", prepare_seconds, loggers,
                    partial(make_loggers, config, nodes["logger"], path),
@@ -238,81 +244,6 @@ def make_loggers(config: Config, factories: Mapping[str, Callable[..., Logger]],
             raise AmeirError(f"logger={name} needs a package that is not installed: {error}. Install it with "
                              f"`pip install 'ameir-pl[{name}]'`, or use logger=csv.") from error
     return loggers
-
-
-def recover(path: Path) -> None:
-    """Put back a result that a command was killed while replacing, unless someone is writing to the folder."""
-    folders = [path / name for name in RESULTS if (path / f".{name}.old").exists() and not (path / name).exists()]
-    if folders and ranks.writes():
-        lock = RunLock(path / ".lock")
-        lock.acquire()
-        for folder in folders:
-            recover_folder(folder)
-        lock.release()
-
-
-def has_results(path: Path) -> bool:
-    """Return whether a run folder holds results, or unfinished work, of a known configuration."""
-    results = any((path / name).exists() for name in RESULTS) or unfinished(path / UNFINISHED)
-    return bool(results) and (path / "config.yaml").exists()
-
-
-def check_run_folder(path: Path, config: Config, composed: DictConfig, *, begins: bool, keys: Sequence[str]) -> None:
-    """Raise ``AmeirError`` when the folder's results were made with other settings and may not be overwritten.
-
-    Args:
-        path: the run folder; one without results fits anything.
-        config: typed configuration.
-        composed: what is asked for now.
-        begins: whether the command makes a run's results from the start, so that overwriting leaves none of the old.
-        keys: what must agree.
-    """
-    saved_file = path / "config.yaml"
-    if not has_results(path):
-        return
-    try:
-        saved = OmegaConf.load(saved_file)
-        old_name = OmegaConf.select(saved, "dataset.name")
-    except Exception as error:  # yaml raises many kinds; all mean a damaged file
-        raise AmeirError(f"{saved_file} is damaged: {' '.join(str(error).split())}. Choose another run=…, or delete "
-                         "the folder.") from error
-    differences = []
-    for key in keys:
-        old, new = (_plain(OmegaConf.select(c, key)) for c in (saved, composed))  # type: ignore[arg-type]
-        differences += _differences(key, old, new)
-    if not differences or (config.overwrite and begins and old_name == config.dataset.name):
-        return
-    shown = "; ".join(differences[:5]) + ("; …" if len(differences) > 5 else "")
-    what = "replace its results with overwrite=true" if begins else "begin it anew with its first command"
-    raise AmeirError(f"{path} has results of other settings: {shown} (there -> asked for). Choose another run=…, "
-                     f"repeat its settings, or {what}.")
-
-
-def check_run_data(path: Path, fingerprint: str, *, overwrite: bool) -> None:
-    """Raise ``AmeirError`` when the folder's results were made from other data and may not be overwritten."""
-    if overwrite or not has_results(path):
-        return
-    saved = OmegaConf.select(OmegaConf.load(path / "config.yaml"), "data_fingerprint")  # type: ignore[arg-type]
-    if saved != fingerprint:
-        raise AmeirError(f"{path} has results of other data (fingerprint {saved}, now {fingerprint}): the raw files or "
-                         "the way they are encoded changed. Choose another run=…, or begin it anew with its first "
-                         "command and overwrite=true.")
-
-
-def settings_fingerprint(composed: DictConfig, keys: Sequence[str] = RESULT_KEYS) -> str:
-    """Return 16 hex digits that change with every setting a run's results depend on."""
-    values = {key: _plain(OmegaConf.select(composed, key)) for key in keys}
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-
-
-def _differences(key: str, old: Any, new: Any) -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [line for k in sorted({*old, *new}) for line in _differences(f"{key}.{k}", old.get(k), new.get(k))]
-    return [] if old == new else [f"{key}: {old} -> {new}"]
 
 
 def make_baseline(name: str, *, config: Config, schema: Schema) -> nn.Module:

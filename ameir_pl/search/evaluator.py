@@ -143,6 +143,10 @@ class CandidateScorer:
                 scores = self.scores(candidates, meter, race)
             else:
                 scores = self._shared(candidates, meter, phase)
+        if len(scores) > 1 and min(scores) == max(scores):
+            console().print(f"{description}: all {len(scores)} candidates have the same score, {scores[0]:.4f}: the "
+                            "one-shot model tells none from another. Train it longer (the epochs of budget), or with "
+                            "another dataset.train.learning_rate or weight_decay.", markup=False)
         dropped = set() if race is None else race.dropped
         rows = [(i in dropped, a, score, network_parameters(self.model, a))
                 for i, (a, score) in enumerate(zip(candidates, scores, strict=True))]

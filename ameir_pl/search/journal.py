@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ameir_pl.atomic import replacing, sha256, write_json
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
-from ameir_pl.ranks import agreed, writes
+from ameir_pl.ranks import agreed, world, writes
 
 KEPT = 2
 """Checkpoints of a phase that are kept: the newest, and the one before it in case the newest is damaged."""
@@ -170,7 +170,8 @@ class Journal:
     def __init__(self, path: Path, identity: str, *, log: Path | None = None, overwrite: bool = False) -> None:
         self.path, self.identity, self._log = path, identity, log
         self._began, self._before = time.monotonic(), 0.0
-        self._state: dict[str, Any] = {"identity": identity, "overwrite": overwrite, "remade": [], "spent": 0.0}
+        self._state: dict[str, Any] = {"identity": identity, "overwrite": overwrite, "remade": [], "spent": 0.0,
+                                       "ranks": world()}
         self.logged = self._state["logged"] = self.log_size()
 
     def open(self) -> None:
@@ -181,6 +182,10 @@ class Journal:
             self._before, self.logged = float(state["spent"]), int(state["logged"])
             if unfinished(self.path):
                 console().print(f"Going on with what was left unfinished: {self.path}", markup=False)
+                if state["ranks"] != world():
+                    console().print(f"It was begun on {state['ranks']} ranks and goes on on {world()}: sums are made "
+                                    "in another order, and numbers can differ in their last digits.")
+            self._state["ranks"] = world()
             return
         self.logged = self._state["logged"] = self.log_size()
         if writes():
@@ -200,10 +205,10 @@ class Journal:
         try:
             state = json.loads(file.read_text(encoding="utf-8"))
             if state["identity"] != self.identity:
-                return None, "it was begun with other settings, data, versions or ranks"
+                return None, "it was begun with other settings, data or versions"
             if self._state["overwrite"] and not state["overwrite"]:
                 return None, "overwrite=true begins anew"
-            float(state["spent"]), int(state["logged"]), list(state["remade"])
+            float(state["spent"]), int(state["logged"]), list(state["remade"]), int(state["ranks"])
             return state, ""
         except FileNotFoundError:
             return None, "it has no journal"
@@ -273,7 +278,7 @@ def unfinished(path: Path) -> list[Path]:
     """Return the phases that the journal in ``path`` keeps."""
     try:
         return [folder for folder in path.iterdir() if folder.is_dir()]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

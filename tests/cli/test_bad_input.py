@@ -6,11 +6,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from ameir_pl.cli import derive, evaluate, finetune, search, train
 from ameir_pl.cli import main as ameir
+from ameir_pl.cli.checks import check_labels
 from ameir_pl.errors import AmeirError
 from tests.tiny import Tiny
 
@@ -221,3 +225,14 @@ def test_an_unknown_command_is_answered_with_the_nearest(words: list[str], near:
         ameir.main()
     assert stopped.value.code == 2
     assert f"unknown command '{' '.join(words)}'. Did you mean '{near}'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("split", "label"), [("valid", 0.0), ("test", 1.0)])
+def test_a_split_of_one_class_is_named_before_anything_is_trained(split: str, label: float) -> None:
+    labels = np.array([0, 1, 0, 1, 0, 1], np.float32)
+    splits = {"train": range(2), "valid": range(2, 4), "test": range(4, 6)}
+    labels[splits[split].start:splits[split].stop] = label
+    data: Any = SimpleNamespace(schema=SimpleNamespace(task="ctr", dataset="mine"),
+                                encoded=SimpleNamespace(columns={"label": labels}, splits=splits))
+    with pytest.raises(AmeirError, match=f"mine: all 2 {split} rows have the label {label:g}; AUC needs both"):
+        check_labels(data)

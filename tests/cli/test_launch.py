@@ -1,0 +1,66 @@
+"""Several processes for one command: how many, who started them, and what happens when one dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from ameir_pl.cli.launch import launched, wanted_processes
+from tests.tiny import Tiny
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(("trainer", "gpus", "processes"), [
+    ({"accelerator": "cpu", "devices": 2}, 0, 2), ({"accelerator": "cpu", "devices": 1}, 0, 1),
+    ({"accelerator": "cpu"}, 0, 1), ({"accelerator": "cpu", "devices": "auto"}, 4, 1),
+    ({"accelerator": "gpu", "devices": -1}, 4, 4), ({"accelerator": "gpu", "devices": 2}, 4, 2),
+    ({"accelerator": "gpu", "devices": [0, 3]}, 4, 2), ({"accelerator": "gpu", "devices": "auto"}, 0, 1)])
+def test_how_many_processes(trainer: dict[str, Any], gpus: int, processes: int, monkeypatch: pytest.MonkeyPatch
+                            ) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert wanted_processes(DictConfig(trainer)) == processes
+
+
+@pytest.mark.parametrize(("environment", "expected"), [
+    ({}, False), ({"LOCAL_RANK": "0"}, True), ({"SLURM_NTASKS": "2", "SLURM_STEP_ID": "0"}, True),
+    ({"SLURM_NTASKS": "2", "SLURM_STEP_ID": "batch"}, False), ({"SLURM_NTASKS": "2"}, False),
+    ({"SLURM_NTASKS": "1", "SLURM_STEP_ID": "0"}, False)])
+def test_who_started_this_process(environment: dict[str, str], expected: bool, monkeypatch: pytest.MonkeyPatch
+                                  ) -> None:
+    for name in ("LOCAL_RANK", "SLURM_NTASKS", "SLURM_STEP_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert launched() is expected
+
+
+def children(process: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def test_a_rank_that_is_killed_ends_the_others(tiny: Tiny) -> None:
+    arguments = tiny("stage=1", "budget.stage1_epochs=5000", "trainer=ddp_cpu", "checkpoint.every_steps=8")
+    process = subprocess.Popen([sys.executable, str(ROOT / "search.py"), *arguments], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    log = tiny.folder() / "metrics.csv"
+    for _ in range(900):
+        if log.exists():  # the first epoch is done
+            break
+        time.sleep(0.1)
+    ranks = children(process.pid)
+    assert len(ranks) == 2
+    os.kill(ranks[1], signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, output
+    assert f"error: Rank 1 (process {ranks[1]}) was killed by SIGKILL, and the other ranks were stopped" in output
+    assert list((tiny.folder() / ".progress/stage1.supernet").glob("step-*.ckpt"))
