@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--datasets", default=",".join(DATASETS))
     parser.add_argument("--movielens", type=Path, default=None, help="folder with the raw files of MovieLens-100K")
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--rows", type=int, default=400_000, help="generated impressions of Alimama")
+    parser.add_argument("--rows", type=int, default=200_000, help="generated impressions of Alimama")
     parser.add_argument("--repeats", type=int, default=5, help="each with a seed of its own")
     parser.add_argument("--budget", default="light", help="of the search; the others train to their early stop (paper)")
     options = parser.parse_args()
