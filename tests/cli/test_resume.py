@@ -141,8 +141,9 @@ def test_signals_save_and_end_and_a_second_process_is_refused(tiny: Tiny) -> Non
     endless = tiny("stage=1", "budget.stage1_epochs=5000")
     lock, log = tiny.folder() / ".lock", tiny.folder() / "metrics.csv"
     for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        started = time.time()
         process = start(endless)
-        until(lambda: lock.exists() and log.exists())  # the first epoch is done
+        until(lambda: lock.exists() and log.exists() and log.stat().st_mtime > started)  # noqa: B023  an epoch is done
         with pytest.raises(AmeirError, match=f"written by process {process.pid} on .* choose another run="):
             search.main(endless)
         process.send_signal(number)
