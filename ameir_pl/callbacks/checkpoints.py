@@ -24,8 +24,8 @@ class Checkpoints(Checkpoint):
     """Saves after every so many updates or minutes, at the end of an epoch, and when a signal asks to stop.
 
     A checkpoint holds the weights, the optimizer, the scheduler, the scaler, the position in the data, the callbacks,
-    and the generator that dropout draws from. (It comes last among the callbacks, so that
-    the others have seen the batch or the epoch.)
+    and the generator that dropout draws from. (It comes last among the callbacks, so that the others have seen the
+    batch or the epoch.)
 
     Args:
         phase: keeps the files.

@@ -33,7 +33,7 @@ def predict_split(model: Ameir, x: Inputs, paths: Sequence[Architecture]) -> Ten
                          f"{len(x) * world()} rows. Raise dataset.train.batch_size.")
     if len({p.interactions for p in paths}) > 1:
         return _split_interactions(model, x, paths)
-    sizes = group_sizes(len(x), len(paths), rank() if world() > 1 else 0, world())
+    sizes = group_sizes(len(x), len(paths), rank(), world())
     if len({p.blocks for p in paths}) == 1:
         h_a = model.behavior(x, paths[0].blocks)
     else:
