@@ -100,6 +100,7 @@ def whole(problem: Problem, shape: str, case: str) -> float:
     callbacks = engine.callbacks
     engine.callbacks = lambda: [*callbacks(), clock]
     torch.manual_seed(0)
+    problem.journal.drop()  # or the last turn's result would be taken for this one's
     try:
         if case.startswith("step"):
             model, rounds = supernet(problem, shape, int(case[-1]))
