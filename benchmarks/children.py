@@ -25,9 +25,10 @@ def child(code: str, *arguments: str, python: Path | str = sys.executable) -> di
     Returns:
         That object and ``peak_mb``: the most resident memory, in 10^6 bytes.
     """
-    tail = ("\nimport json as _j, resource as _r, time as _t\n"
-            "print('\\n' + _j.dumps({'seconds': _t.perf_counter() - start, "
-            "'peak_mb': _r.getrusage(_r.RUSAGE_SELF).ru_maxrss / 1000}))\n")
+    # Not getrusage: its peak is also that of the process that started this one, at the moment it did.
+    tail = ("\nimport json as _j, time as _t\n_seconds = _t.perf_counter() - start\n"
+            "_peak = next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
+            "print('\\n' + _j.dumps({'seconds': _seconds, 'peak_mb': int(_peak) * 1024 / 1e6}))\n")
     os.sync()  # what was written before must not slow down what is timed now
     done = subprocess.run([str(python), "-c", code + tail, *arguments], capture_output=True, text=True, cwd=ROOT,
                           check=False)
