@@ -12,6 +12,7 @@ NAMES = {"search": "the whole search against training DIN to its early stop",
          "score": "scoring candidates together, against one by one",
          "kill": "stage=all killed at random moments and gone on with, compared byte for byte",
          "soak": "memory of a search that runs for half an hour",
+         "traffic": "what ranks send for the gradients of embeddings, and what embeddings take in memory",
          "prepare": "preparing data: speed against FuxiCTR, memory and time as rows grow",
          "train": "training: samples a second against a bare loop and peers, memory of a supernet",
          "parity": "outputs and gradients of our DeepFM and DIN against DeepCTR-Torch's, weights carried over"}

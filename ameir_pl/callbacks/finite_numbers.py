@@ -56,7 +56,7 @@ class FiniteNumbers(pl.Callback):
         update = trainer.global_step - 1
         bad = (self._first < 0) & ~torch.isfinite(loss).all()
         self._first = torch.where(bad, torch.full_like(self._first, update), self._first)
-        if loss.device.type == "cpu" or update % EVERY == 0 or batch_idx + 1 >= trainer.num_training_batches:
+        if not waits(loss.device) or update % EVERY == 0 or batch_idx + 1 >= trainer.num_training_batches:
             self.look(trainer, pl_module)
 
     def look(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -71,6 +71,11 @@ class FiniteNumbers(pl.Callback):
             f"{first % batches + 1}, learning rate {rate:.3g}). What was saved before is kept, and the same command "
             "goes on from there. Lower dataset.train.learning_rate, set trainer.gradient_clip_val=1 or "
             "trainer.precision=32-true; detect_anomaly=true names the operation.")
+
+
+def waits(device: torch.device) -> bool:
+    """Return whether reading a number has the program wait for the device."""
+    return device.type != "cpu"
 
 
 def _phase(module: pl.LightningModule) -> str:

@@ -76,8 +76,12 @@ def check_factories(nodes: Mapping[str, Any]) -> None:
     """
     optimizer = _tried("optimizer", nodes["optimizer"], [torch.nn.Parameter(torch.zeros(1))])
     _tried("scheduler", nodes["scheduler"], optimizer, T_max=1)
-    _tried("trainer", nodes["trainer"], max_epochs=1, logger=False, enable_checkpointing=False,
-           enable_progress_bar=False, enable_model_summary=False)
+    trainer = _tried("trainer", nodes["trainer"], max_epochs=1, logger=False, enable_checkpointing=False,
+                     enable_progress_bar=False, enable_model_summary=False)
+    asked = str(getattr(nodes["trainer"], "keywords", {}).get("precision", ""))
+    if asked in ("16", "16-mixed") and trainer.precision != "16-mixed":  # Lightning would take bf16
+        raise AmeirError(f"Configuration: trainer.precision={asked} (fp16) needs a GPU. On a CPU use 32-true, or "
+                         "bf16-mixed where it has instructions for it.")
 
 
 def _tried(key: str, make: Callable[..., Any], *arguments: Any, **more: Any) -> Any:

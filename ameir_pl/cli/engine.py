@@ -6,7 +6,9 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from statistics import fmean
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -19,15 +21,21 @@ from ameir_pl import ranks
 from ameir_pl.callbacks import ActivationCounts, BestWeights
 from ameir_pl.callbacks.checkpoints import Checkpoints
 from ameir_pl.callbacks.finite_numbers import FiniteNumbers
-from ameir_pl.errors import Stopped
+from ameir_pl.callbacks.overfitting_watch import OverfittingWatch
+from ameir_pl.callbacks.touched_rows import TouchedRows
+from ameir_pl.errors import AmeirError, Stopped
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.objectives.base import Objective
+from ameir_pl.search.evaluator import CandidateScorer
 from ameir_pl.search.journal import Journal, Phase, signature
-from ameir_pl.search.problem import Fit
+from ameir_pl.search.problem import Data, Fit
 from ameir_pl.space.sampling import Rounds
 from ameir_pl.stopping import gently, requested
 from ameir_pl.tasks.fit import FitTask, OptimizerFactory, SchedulerFactory
 from ameir_pl.tasks.supernet import SupernetTask
+
+WATCHED_ROWS, WATCHED_CHILDREN = 4096, 2
+"""Validation rows and children of a supernet that are looked at while it trains: a few percent of its time."""
 
 
 class LightningEngine:
@@ -72,7 +80,8 @@ class LightningEngine:
             return dict(done[0]["counts"])
         task = SupernetTask(model, rounds, self.objective, self._optimizer, self._scheduler,
                             weight_decay=self._weight_decay * rounds.active_share, fairness=self._fairness, phase=phase)
-        callbacks = self.callbacks()
+        watch = OverfittingWatch(partial(self._children_fitness, model, rounds), self.objective.fitness)
+        callbacks = [*self.callbacks(), watch]
         self._run(task, callbacks, epochs, kept, validate=False)
         audits = [c for c in callbacks if isinstance(c, ActivationCounts)]
         counts = audits[0].counts() if audits else {}
@@ -101,6 +110,16 @@ class LightningEngine:
         _stop_if_asked()
         return fit
 
+    def _children_fitness(self, model: Ameir, rounds: Rounds) -> float:
+        """Return the mean fitness of a few children, always the same, on fixed validation rows; NaN where those have
+        one class."""
+        data = cast(Data, self.data)
+        scorer = CandidateScorer(model, self.objective, data.subset("valid", WATCHED_ROWS, 0))
+        try:
+            return fmean(scorer.score(child) for child in rounds.fair(0)[:WATCHED_CHILDREN])
+        except AmeirError:  # no click among so few rows
+            return math.nan
+
     def _length(self, epochs: float) -> dict[str, int]:
         """Return a Trainer's settings for that many epochs: 1.5 are two, each of the first three quarters of its own
         order of the rows."""
@@ -124,7 +143,7 @@ class LightningEngine:
              validate: bool) -> tuple[pl.Trainer, float]:
         if ranks.world() > 1:  # each rank its own dropout, on the same weights
             torch.manual_seed(torch.initial_seed() + ranks.rank())
-        callbacks = [FiniteNumbers(), *callbacks]
+        callbacks = [FiniteNumbers(), TouchedRows(), *callbacks]
         checkpoints = Checkpoints(kept, **self._every)  # type: ignore[arg-type]
         with warnings.catch_warnings(), gently():
             # Whole columns are gathered in this process faster than worker processes could hand them over.

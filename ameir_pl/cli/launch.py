@@ -6,7 +6,10 @@ import logging
 import os
 import signal
 import sys
+import threading
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +18,7 @@ import torch.distributed as dist
 from ameir_pl import ranks
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
+from ameir_pl.stopping import SIGNALS
 
 SAVING = 50
 """Seconds that ranks have to save before they are killed, when one died or a signal came."""
@@ -86,10 +90,11 @@ def launch(processes: int, command: str, arguments: list[str]) -> None:
     config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d",
                           rdzv_endpoint="localhost:0", max_restarts=0, monitor_interval=0.2, shutdown_timeout=SAVING,
                           run_id=str(os.getpid()))
+    _kill_at_second_signal()
     console().print(f"{processes} processes of {threads} threads each")
     try:
         elastic_launch(config, entrypoint=sys.executable)("-m", "ameir_pl.cli.main", command, *arguments)
-    except SignalException as stopped:  # each rank has saved by now
+    except SignalException as stopped:  # each rank has saved by now, unless a second signal came
         sys.exit(128 + int(stopped.sigval))
     except ChildFailedError as error:
         failed = min(error.failures.items(), key=lambda item: item[1].timestamp)
@@ -100,3 +105,22 @@ def launch(processes: int, command: str, arguments: list[str]) -> None:
         raise AmeirError(f"Rank {local} (process {failed[1].pid}) {how}, and the other ranks were stopped. Nothing "
                          "that was saved is lost: the same command goes on from the last checkpoint.") from error
     sys.exit(0)
+
+
+def _kill_at_second_signal() -> None:
+    """End the processes that this one starts, each the first of its group, when it is asked to stop a second time: the
+    launcher would wait for them all the same. (Where there is no /proc it does.)"""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write)  # told of signals whoever handles them: the launcher has handlers of its own
+
+    def watch() -> None:
+        asked = 0
+        while number := os.read(read, 1):
+            asked += number[0] in SIGNALS
+            if asked == 2:
+                for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+                    with suppress(OSError):
+                        os.killpg(int(child), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -39,6 +39,17 @@ def test_it_names_update_epoch_batch_and_rate(tmp_path: Path) -> None:
     assert task.trainer.global_step == 10, "it is seen at once"
 
 
+@pytest.mark.parametrize(("at", "seen"), [(9, 14), (13, 14), (50, 51), (57, 63)])
+def test_a_device_is_not_waited_for_at_every_update(at: int, seen: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU: it is seen at every 50th update and at the end of an epoch of 7, and the first one is named."""
+    monkeypatch.setattr("ameir_pl.callbacks.finite_numbers.waits", lambda device: True)
+    task = fit_task(kind=Breaks)
+    task.at = at  # type: ignore[attr-defined]
+    with pytest.raises(AmeirError, match=re.escape(f"at update {at} (epoch {at // 7 + 1}, batch {at % 7 + 1},")):
+        trainer([FiniteNumbers()], epochs=20).fit(task, batches(7), batches(2))
+    assert task.trainer.global_step == seen
+
+
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
 def test_any_kind_and_a_supernet_too(value: float) -> None:
     task = supernet_task()

@@ -60,6 +60,7 @@ MISTAKES = {
     "dataset.stages=[4]": "some of 1, 2, 3",
     "budget.valid_rows=1": r"all have the label .* Raise budget.valid_rows",
     "trainer.precision=99": "'trainer' cannot be built",
+    "trainer.precision=16-mixed": "trainer.precision=16-mixed .fp16. needs a GPU",
     # names
     "stage=4": "stage must be 1, 2, 3 or all, found '4'",
     "stage=foo": "stage must be 1, 2, 3 or all, found 'foo'",

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,9 @@ def children(process: int) -> list[int]:
     return [int(p) for p in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
-def test_a_rank_that_is_killed_ends_the_others(tiny: Tiny) -> None:
+@contextmanager
+def two_ranks(tiny: Tiny) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A long fit on two ranks, its first epoch done, and the ranks' processes."""
     arguments = tiny("stage=1", "budget.stage1_epochs=5000", "trainer=ddp_cpu", "checkpoint.every_steps=8")
     process = subprocess.Popen([sys.executable, str(ROOT / "search.py"), *arguments], stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, cwd=ROOT)
@@ -58,9 +62,31 @@ def test_a_rank_that_is_killed_ends_the_others(tiny: Tiny) -> None:
             break
         time.sleep(0.1)
     ranks = children(process.pid)
-    assert len(ranks) == 2
-    os.kill(ranks[1], signal.SIGKILL)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 2, output
-    assert f"error: Rank 1 (process {ranks[1]}) was killed by SIGKILL, and the other ranks were stopped" in output
-    assert list((tiny.folder() / ".progress/stage1.supernet").glob("step-*.ckpt"))
+    try:
+        yield process, ranks
+    finally:
+        for one in (process.pid, *ranks):
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+
+
+def test_a_rank_that_is_killed_ends_the_others(tiny: Tiny) -> None:
+    with two_ranks(tiny) as (process, ranks):
+        assert len(ranks) == 2
+        os.kill(ranks[1], signal.SIGKILL)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 2, output
+        assert f"error: Rank 1 (process {ranks[1]}) was killed by SIGKILL, and the other ranks were stopped" in output
+        assert list((tiny.folder() / ".progress/stage1.supernet").glob("step-*.ckpt"))
+
+
+def test_a_second_signal_ends_ranks_that_do_not_come_to_save(tiny: Tiny) -> None:
+    with two_ranks(tiny) as (process, ranks):
+        os.kill(ranks[0], signal.SIGSTOP)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        assert process.poll() is None and all(Path(f"/proc/{rank}").exists() for rank in ranks)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        assert process.returncode == 143
+        assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)

@@ -1,0 +1,123 @@
+"""TouchedRows: of an embedding's gradient, ranks send each other the rows that a batch touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from ameir_pl import ranks
+from ameir_pl.nn.embedding import FieldEmbedding
+from ameir_pl.progress import console
+
+LEAST_BYTES = 1 << 20
+"""A smaller embedding goes with the other gradients, which are sent while backward still runs."""
+INDEX_BYTES = 4
+"""Of the number of a touched row."""
+
+
+def dense_bytes(rows: int, size: int, world: int) -> float:
+    """Return what each of ``world`` ranks sends to average a gradient (rows, size) in fp32: a ring's all-reduce."""
+    return 2 * (world - 1) / world * rows * size * 4
+
+
+def touched_bytes(most: int, size: int, world: int) -> float:
+    """Return what each rank sends when the touched rows are sent, at most ``most`` a rank: a ring's all-gather."""
+    return float((world - 1) * most * (size * 4 + INDEX_BYTES))
+
+
+def average(gradients: Sequence[Tensor]) -> float:
+    """Average gradients over the ranks, in place, each in the way that sends less.
+
+    A row that no rank touched is zero everywhere and need not be sent. The sum is made in the order of ranks, so that
+    all ranks get the same bits.
+
+    Args:
+        gradients: (F, K) each, of the same tables on every rank.
+
+    Returns:
+        The bytes that this rank sent.
+    """
+    world, device = ranks.world(), gradients[0].device
+    touched = [(g != 0).any(1).nonzero().squeeze(1) for g in gradients]
+    own = torch.tensor([len(t) for t in touched], device=device)
+    every = [torch.empty_like(own) for _ in range(world)]
+    dist.all_gather(every, own)
+    sent = 0.0
+    for gradient, rows, most in zip(gradients, touched, torch.stack(every).amax(0).tolist(), strict=True):
+        (count, size), share = gradient.shape, 1 / world
+        if touched_bytes(most, size, world) >= dense_bytes(count, size, world):
+            dist.all_reduce(gradient.mul_(share))
+            sent += dense_bytes(count, size, world)
+            continue
+        # What is short of the longest is filled with zeros for row 0.
+        indices = rows.new_zeros(most, dtype=torch.int32)
+        indices[:len(rows)] = rows
+        values = gradient.new_zeros(most, size)
+        values[:len(rows)] = gradient[rows] * share
+        all_indices = [torch.empty_like(indices) for _ in range(world)]
+        all_values = [torch.empty_like(values) for _ in range(world)]
+        dist.all_gather(all_indices, indices)
+        dist.all_gather(all_values, values)
+        gradient[rows] = 0.0
+        for where, what in zip(all_indices, all_values, strict=True):
+            gradient.index_add_(0, where, what)
+        sent += touched_bytes(most, size, world)
+    return sent
+
+
+class TouchedRows(pl.Callback):
+    """Takes the large embeddings out of DistributedDataParallel, which sends whole gradients, and averages theirs.
+
+    With one rank it does nothing. At the end of a fit it says what was sent.
+
+    Attributes:
+        updates: how many there were.
+        sent: bytes that this rank sent for the embeddings.
+        dense: bytes that it would have sent with whole gradients.
+    """
+
+    def __init__(self) -> None:
+        self._tables: list[FieldEmbedding] = []
+        self.updates, self.sent, self.dense = 0, 0.0, 0.0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find the embeddings; the model is wrapped after this."""
+        self.updates, self.sent, self.dense = 0, 0.0, 0.0
+        tables = {f"{name}.weight": module for name, module in pl_module.named_modules()
+                  if isinstance(module, FieldEmbedding)
+                  and module.weight.numel() * module.weight.element_size() >= LEAST_BYTES} if ranks.world() > 1 else {}
+        self._tables = list(tables.values())
+        if tables:
+            DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(pl_module, list(tables))
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin with rank 0's weights, as DistributedDataParallel does with the others."""
+        for table in self._tables:
+            dist.broadcast(table.weight.detach(), 0)
+
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Average the gradients of an update: before a scaler looks at them, so that all ranks skip the same."""
+        if not self._tables or trainer.fit_loop.epoch_loop._should_accumulate():
+            return
+        for table in self._tables:
+            if table.weight.grad is None:
+                table.weight.grad = torch.zeros_like(table.weight)
+        self.sent += average([table.weight.grad for table in self._tables if table.weight.grad is not None])
+        for table in self._tables:
+            rows, size = table.weight.shape
+            self.dense += dense_bytes(rows, size, ranks.world())
+        self.updates += 1
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say what was sent."""
+        if self.updates and ranks.writes():
+            sent, dense = (total / self.updates / 1e6 for total in (self.sent, self.dense))
+            phase: Any = getattr(pl_module, "phase", "training")
+            console().print(f"{phase}: {sent:.2f} MB of embedding gradients sent by each rank and update, "
+                            f"{dense:.2f} MB if they were sent whole")
