@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -20,6 +21,22 @@ class Stopped(BaseException):
     def __init__(self, signal: int) -> None:
         super().__init__(signal)
         self.signal = signal
+
+
+_MACHINE = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EFBIG: "make room",
+            errno.EACCES: "give the permission, or name another place", errno.EPERM: "give the permission, or name "
+            "another place", errno.EROFS: "name another place", errno.EIO: "look after the disk",
+            errno.EMFILE: "raise the limit of open files (ulimit -n)", errno.ENAMETOOLONG: "take a shorter name"}
+
+
+def explained(error: OSError) -> AmeirError | None:
+    """Return the ``AmeirError`` for what is the machine's or the user's to mend (a full disk, a permission), None
+    for any other."""
+    if error.errno not in _MACHINE:
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    return AmeirError(f"{where}{error.strerror}. What was kept before is whole: {_MACHINE[error.errno]}, and give the "
+                      "same command again.")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

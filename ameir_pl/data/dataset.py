@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ameir_pl.atomic import unsealed
 from ameir_pl.data.bad_rows import BadRows, Policy
 from ameir_pl.data.encoded import Encoded
 from ameir_pl.data.planted import GENERATORS
 from ameir_pl.data.planted.writing import TRUTH
-from ameir_pl.data.store import SPLITS, Tables, remembered_sha256, store
+from ameir_pl.data.store import MEMORY, SPLITS, Tables, remembered_sha256, store
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
 from ameir_pl.registry import Registry
@@ -134,7 +135,7 @@ class Dataset(ABC):
             AmeirError: a source is missing or bad, or the encoded folder is damaged.
         """
         files = self.files()
-        memory = self.encoded / ".checksums.json"
+        memory = self.encoded / MEMORY
         about: dict[str, Any] = {
             "version": [ENCODING_VERSION, self.version], "settings": self.settings(),
             "sources": {part: remembered_sha256(path, memory) for part, path in sorted(files.items())}}
@@ -197,10 +198,22 @@ def _stamps(files: dict[str, Path]) -> dict[str, tuple[int, int]]:
 
 def planted_truth(dataset: str, files: Sequence[Path]) -> dict[str, Any] | None:
     """Return ``interactions`` and ``bayes`` of the ``truth.json`` that generated files have beside them; None for files
-    it does not name, or names with another size, or that are read as another dataset, whose test rows are others."""
+    it does not name, or names with another size, or that are read as another dataset, whose test rows are others.
+
+    Raises:
+        AmeirError: a ``truth.json`` is damaged: generated data must not be taken for real ones.
+    """
     for folder in {path.parent for path in files}:
         try:
-            truth = json.loads((folder / TRUTH).read_text(encoding="utf-8"))
+            text = (folder / TRUTH).read_bytes()
+        except OSError:
+            continue
+        try:
+            truth = unsealed(json.loads(text))
+        except ValueError as error:
+            raise AmeirError(f"{folder / TRUTH} is damaged: {error}. Generate the data again, or delete the file if "
+                             "they are not generated.") from error
+        try:
             made = truth["files"]
             whole = all((folder / name).stat().st_size == size for name, size in made.items())
             if truth["dataset"] == dataset and whole and any(path.name in made for path in files):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ameir_pl.atomic import replacing
+from ameir_pl.atomic import replacing, telling
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import Bundle
@@ -56,7 +56,7 @@ def export_onnx(bundle: Bundle, path: Path) -> None:
         proto.metadata_props.add(key=key, value=value)
     beside = path.with_name(f"{path.name}.data")
     beside.unlink(missing_ok=True)
-    with replacing(path) as temporary:
+    with telling(path, "Make room and give the same command."), replacing(path) as temporary:
         if sum(t.numel() * t.element_size() for t in model.state_dict().values()) > LARGEST:
             onnx.save_model(proto, str(temporary), save_as_external_data=True, location=beside.name)
         else:
