@@ -46,6 +46,8 @@ def read_section(path: Path, keys: Sequence[str]) -> Section:
         AmeirError: the file is missing, is no YAML (with the line), or holds something else.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise AmeirError(f"{path}: not a plain file (a pipe or a device?). Name a YAML file.")  # it might never end
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise AmeirError(f"{path}: no such file. `ameir data infer input=TABLE label=COLUMN` writes one.") from error
@@ -63,7 +65,7 @@ def read_section(path: Path, keys: Sequence[str]) -> Section:
     except yaml.reader.ReaderError as error:
         raise AmeirError(f"{path}, line {text.count(chr(10), 0, error.position) + 1}: not YAML: the character "
                          f"{error.character:#06x} is not allowed. Delete it.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # also brackets without end, and odd dates
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
         tab = " YAML indents with blanks; there is a tab." if mark is not None and "\t" in (

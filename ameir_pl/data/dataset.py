@@ -204,10 +204,9 @@ def planted_truth(dataset: str, files: Sequence[Path]) -> dict[str, Any] | None:
         AmeirError: a ``truth.json`` is damaged: generated data must not be taken for real ones.
     """
     for folder in {path.parent for path in files}:
-        try:
-            text = (folder / TRUTH).read_bytes()
-        except OSError:
+        if not (folder / TRUTH).is_file():
             continue
+        text = (folder / TRUTH).read_bytes()
         try:
             truth = unsealed(json.loads(text))
         except ValueError as error:

@@ -185,8 +185,8 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) 
     """Read a member; what it says of its size and what it unpacks to are both bounded."""
     # Python unpacks other kinds of compression whole, whatever the size they state.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise AmeirError(f"{where}: '{member.filename}' is packed in another way than the published archives (deflate). "
-                         "Unpack it yourself and name the folder.")
+        raise AmeirError(f"{where}: '{member.filename}' is packed in another way than the published archives "
+                         "(deflate). Unpack it yourself and name the folder.")
     if member.file_size > MOST_BYTES:
         raise AmeirError(f"{where}: '{member.filename}' unpacks to {member.file_size} bytes, too many for "
                          "MovieLens-100K.")

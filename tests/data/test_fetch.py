@@ -57,6 +57,7 @@ def test_from_what_the_user_names(form: str, how: str, sums: dict[str, Path], tm
     assert "already" in fetch_movielens(target), "what is there and whole is not fetched again"
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("evil", ["../ml-100k.user", "/etc/ml-100k.user", "a/../../b", "..\\ml-100k.user", "C:/x"])
 def test_an_archive_that_leaves_its_folder_is_refused(evil: str, sums: dict[str, Path], tmp_path: Path) -> None:
     source, target = tmp_path / "deep" / "a.zip", tmp_path / "deep" / "raw"
@@ -67,6 +68,7 @@ def test_an_archive_that_leaves_its_folder_is_refused(evil: str, sums: dict[str,
     assert not target.exists() and not (tmp_path / "deep" / "ml-100k.user").exists()
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("how", ["folder", "zip"])
 def test_a_wrong_checksum_is_an_error(how: str, sums: dict[str, Path], tmp_path: Path) -> None:
     path = sums["recbole"] / "ml-100k.item"
@@ -80,6 +82,7 @@ def test_a_wrong_checksum_is_an_error(how: str, sums: dict[str, Path], tmp_path:
     assert not (tmp_path / "raw").exists(), "nothing is written unless all are right"
 
 
+@pytest.mark.bad_input
 def test_other_bad_sources(sums: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "no.zip").write_bytes(b"no zip")
     whole = archive(sums["recbole"], "")
