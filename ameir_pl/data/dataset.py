@@ -135,10 +135,9 @@ class Dataset(ABC):
             AmeirError: a source is missing or bad, or the encoded folder is damaged.
         """
         files = self.files()
-        memory = self.encoded / MEMORY
         about: dict[str, Any] = {
             "version": [ENCODING_VERSION, self.version], "settings": self.settings(),
-            "sources": {part: remembered_sha256(path, memory) for part, path in sorted(files.items())}}
+            "sources": {part: self._sum(path) for part, path in sorted(files.items())}}
         text = json.dumps({"dataset": self.name, **about}, sort_keys=True)
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
         folder = self.encoded / f"{self.name}-{fingerprint}"
@@ -174,6 +173,13 @@ class Dataset(ABC):
         for note, value in encoded.manifest.get("notes", {}).items():
             console().print(f"{self.name}: {note}: {value}", markup=False, emoji=False)
         return encoded
+
+    def _sum(self, path: Path) -> str:
+        try:
+            return remembered_sha256(path, self.encoded / MEMORY)
+        except OSError as error:
+            raise AmeirError(f"{path}: cannot be read ({error.strerror or error}). Give yourself the permission, or "
+                             "name another file: dataset.source=PATH.") from error
 
     @classmethod
     def fetch(cls, raw: Path, source: Path | None = None) -> str:
