@@ -39,10 +39,17 @@ def explained(error: OSError) -> AmeirError | None:
                       "same command again.")
 
 
+_LONGEST_NAME, _MOST_NAMES, _LISTED = 100, 2000, 1000
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the closest known name, or the list of known names."""
-    names = sorted(known)
+    """Return ``" Did you mean 'x'?"`` for the closest known name, or the list of known names.
+
+    Names may come from a file that is anything: what is compared and said of them is bounded.
+    """
+    names = [name[:_LONGEST_NAME] for name in sorted(known)[:_MOST_NAMES]]
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if near:
         return f" Did you mean '{near[0]}'?"
-    return f" Known: {', '.join(names)}." if names else ""
+    listed = ", ".join(names)
+    return f" Known: {listed if len(listed) <= _LISTED else listed[:_LISTED] + ', …'}." if names else ""

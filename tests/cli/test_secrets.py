@@ -72,7 +72,7 @@ def test_a_configuration_file_cannot_hold_one(tiny: Tiny, monkeypatch: pytest.Mo
     assert KEY not in str(error.value) and not tiny.runs.exists()
 
 
-@pytest.mark.parametrize("way", ["+logger.wandb.api_key=null", "dataset.options={columns:[user:token,item:token]}",
+@pytest.mark.parametrize("way", ["+logger.wandb.api_key=null", "+dataset.options.columns=[user:token,item:token]",
                                  "run=tokens-and-keys"])
 def test_what_is_none_is_not_refused(way: str, tiny: Tiny) -> None:
     search.main([*tiny(way), "--cfg", "job"])

@@ -243,9 +243,13 @@ CELLS = [*(("movielens ml-100k.inter", "\t", column) for column in (0, 2, 3)),
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize(("loader", "separator", "column"), CELLS)
-def test_odd_numbers_are_read_or_named(loader: str, separator: str, column: int, number: str, whole: Path,
-                                       tmp_path: Path) -> None:
+def test_odd_numbers_are_read_or_named(number: str, whole: Path, tmp_path: Path) -> None:
+    for i, (loader, separator, column) in enumerate(CELLS):
+        (tmp_path / str(i)).mkdir()
+        odd_number(loader, separator, column, number, whole, tmp_path / str(i))
+
+
+def odd_number(loader: str, separator: str, column: int, number: str, whole: Path, tmp_path: Path) -> None:
     name, load = LOADERS[loader]
     path = place(whole, tmp_path, name)
     lines = (whole / name).read_text(encoding="latin-1").split("\n")
@@ -256,4 +260,4 @@ def test_odd_numbers_are_read_or_named(loader: str, separator: str, column: int,
     try:
         load(path, tmp_path)
     except AmeirError as error:
-        assert f"{path.name}, line 3" in str(error) or number in str(error) or loader == "table"  # noqa: PT017
+        assert str(path.parent) in str(error) and len(str(error)) < 2000  # noqa: PT017
