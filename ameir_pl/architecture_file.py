@@ -11,6 +11,8 @@ from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.space.architecture import Architecture
 
 SUFFIXES = (".yaml", ".yml")
+MOST_BYTES = 2**20
+"""An architecture has a few hundred bytes."""
 
 
 def read_architecture(path: Path | str) -> Architecture:
@@ -24,6 +26,8 @@ def read_architecture(path: Path | str) -> Architecture:
         raise AmeirError(f"{path} is a folder, not an architecture file.{_near_file(path / 'architecture.yaml')}")
     if not path.is_file():
         raise AmeirError(f"There is no architecture file {path}.{_near_file(path)}")
+    if path.stat().st_size > MOST_BYTES:
+        raise AmeirError(f"{path} has {path.stat().st_size:,} bytes, too many for an architecture file.")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -12,7 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
+from ameir_pl.errors import AmeirError
 from ameir_pl.ranks import writes
+
+SEAL = "sha256"
+"""The last entry of a sealed JSON object: the checksum of all the others."""
 
 
 @contextmanager
@@ -38,6 +44,24 @@ def replacing(path: Path | str) -> Iterator[Path]:
         _settle(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def telling(path: Path, then: str) -> Iterator[None]:
+    """Say what a failed write means: a full disk, a folder that may not be written to.
+
+    Args:
+        path: what is being written.
+        then: what is whole, and what to do.
+
+    Raises:
+        AmeirError: in place of the operating system's error.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        why = error.strerror or error if isinstance(error, OSError) else error
+        raise AmeirError(f"{path} cannot be written ({why}). {then}") from error
 
 
 def recover_folder(final: Path) -> None:
@@ -98,3 +122,35 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write ``value`` as JSON to ``path`` in one step."""
     write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_sealed(path: Path | str, value: dict[str, Any]) -> None:
+    """Write a JSON object in one step, with the checksum of its content as its last entry."""
+    write_json(path, {**value, SEAL: content_sum(value)})
+
+
+def unsealed(value: Any) -> dict[str, Any]:
+    """Return what :func:`write_sealed` was given, from what was read.
+
+    An object without a checksum is given back as it is: earlier versions wrote none.
+
+    Raises:
+        ValueError: it is no object, or its content is another than when it was written.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, found {type(value).__name__}")
+    last = next(reversed(value), "")
+    if last == SEAL:
+        plain = {key: part for key, part in value.items() if key != SEAL}
+        if content_sum(plain) != value[SEAL]:
+            raise ValueError("its checksum is another than when it was written")
+        return plain
+    # A flipped bit in the entry's name must not make a damaged file one of an earlier version.
+    if isinstance(value.get(last), str) and len(value[last]) == hashlib.sha256().digest_size * 2:
+        raise ValueError(f"'{last}' is no entry of it")
+    return value
+
+
+def content_sum(value: dict[str, Any]) -> str:
+    """Return the checksum of plain values, which is the same before they are written as JSON and after."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

@@ -32,9 +32,17 @@ CONFINED = {
     "hydra": {"cli"},
     "omegaconf": {"cli"},
     "wandb": {"callbacks", "reports", "cli"},
-    "pickle": set(), "cloudpickle": set(), "dill": set(), "joblib": set(), "shelve": set(), "marshal": set(),
+    "pickle": set(), "_pickle": set(), "cloudpickle": set(), "dill": set(), "joblib": set(), "shelve": set(),
+    "marshal": set(), "code": set(), "pty": set(), "commands": set(),
 }
 LONGEST = 350
+SHELLS = ("os.system", "os.popen", "os.exec", "os.spawn", "subprocess.getoutput", "subprocess.getstatusoutput",
+          "asyncio.create_subprocess_shell")
+"""Calls that hand a text to a shell, or begin so."""
+SAFE = {"weights_only": True, "allow_pickle": False, "shell": False}
+"""Keywords and the only value that they may have."""
+MUST_SAY = {("torch.load",): "weights_only", ("np.load", "numpy.load", "np.save", "numpy.save"): "allow_pickle"}
+"""Calls that must name one of those keywords."""
 
 
 def imports_of(tree: ast.AST, module: str) -> Iterator[tuple[int, str]]:
@@ -96,15 +104,23 @@ def usage_faults(tree: ast.AST) -> Iterator[str]:
             yield f"{node.lineno}: bare except"
         elif isinstance(node, ast.Call):
             name = _name_of(node.func)
-            if name in ("eval", "exec", "builtins.eval", "builtins.exec"):
+            last = name.split(".")[-1]
+            if name in ("eval", "exec", "builtins.eval", "builtins.exec") or name.startswith(SHELLS):
                 yield f"{node.lineno}: {name}()"
             if name in ("yaml.load", "yaml.unsafe_load", "yaml.full_load", "yaml.load_all"):
                 yield f"{node.lineno}: {name}(); use yaml.safe_load"
-            safe = {"weights_only": True, "allow_pickle": False}
+            if last in ("unsafe_load", "full_load", "read_pickle", "to_pickle", "UnsafeLoader", "FullLoader"):
+                yield f"{node.lineno}: {name}() runs what it reads"
             for keyword in node.keywords:
-                if keyword.arg in safe and not (isinstance(keyword.value, ast.Constant)
-                                                and keyword.value.value is safe[keyword.arg]):
-                    yield f"{node.lineno}: {keyword.arg} must be {safe[keyword.arg]}"
+                if keyword.arg in SAFE and not (isinstance(keyword.value, ast.Constant)
+                                                and keyword.value.value is SAFE[keyword.arg]):
+                    yield f"{node.lineno}: {keyword.arg} must be {SAFE[keyword.arg]}"
+            stated = {keyword.arg for keyword in node.keywords}
+            for loader, word in MUST_SAY.items():
+                if name in loader and word not in stated:
+                    yield f"{node.lineno}: {name}() must say {word}={SAFE[word]}"
+        elif isinstance(node, ast.Attribute) and _name_of(node).split(".")[-1] in ("UnsafeLoader", "FullLoader"):
+            yield f"{node.lineno}: {node.attr}; use yaml.SafeLoader"
 
 
 def docstring_faults(tree: ast.Module) -> Iterator[str]:
@@ -197,7 +213,15 @@ BAD = [
     ("cli.data", "exec('1')", "exec()"),
     ("export.bundle", "import torch\ntorch.load('x', weights_only=False)", "weights_only must be True"),
     ("export.bundle", "import numpy\nnumpy.load('x', allow_pickle=True)", "allow_pickle must be False"),
+    ("export.bundle", "import torch\ntorch.load('x')", "must say weights_only"),
+    ("export.bundle", "import numpy as np\nnp.load('x')", "must say allow_pickle"),
     ("export.bundle", "import yaml\nyaml.load('x', yaml.Loader)", "use yaml.safe_load"),
+    ("export.bundle", "import yaml\nx = yaml.FullLoader", "use yaml.SafeLoader"),
+    ("export.bundle", "import pandas\npandas.read_pickle('x')", "runs what it reads"),
+    ("data.fetch", "import os\nos.system('x')", "os.system()"),
+    ("data.fetch", "import os\nos.execv('x', [])", "os.execv()"),
+    ("data.fetch", "import subprocess\nsubprocess.run('x', shell=True)", "shell must be False"),
+    ("data.fetch", "import marshal", "imports marshal"),
     ("data.table", "try:\n    1\nexcept:\n    pass", "bare except"),
     ("data.table", "assert 1", "assert vanishes"),
     ("data.utils", "", "a module's name"),

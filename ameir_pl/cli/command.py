@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from ameir_pl.cli.compose import load_config
 from ameir_pl.cli.launch import launch, launched, meet, wanted_processes
-from ameir_pl.errors import AmeirError, Stopped
+from ameir_pl.cli.secrets import refuse_secrets
+from ameir_pl.errors import AmeirError, Stopped, explained
 from ameir_pl.progress import console
 from ameir_pl.ranks import rank, writes
 from ameir_pl.stopping import handling_signals
@@ -45,7 +46,12 @@ def command(config_name: str, *, trains: bool = False) -> Callable[[Body], Calla
             arguments = list(sys.argv[1:] if argv is None else argv)
             try:
                 with handling_signals() if argv is None else nullcontext():
-                    return _run(body, config_name, arguments, trains)
+                    try:
+                        return _run(body, config_name, arguments, trains)
+                    except OSError as error:
+                        if known := explained(error):
+                            raise known from error
+                        raise
             except AmeirError as error:
                 if argv is not None:
                     raise
@@ -67,6 +73,7 @@ def command(config_name: str, *, trains: bool = False) -> Callable[[Body], Calla
 
 
 def _run(body: Body, config_name: str, arguments: list[str], trains: bool) -> Any:
+    refuse_secrets(arguments)
     flags = [a for a in arguments if a.startswith("-")]
     overrides = [a for a in arguments if not a.startswith("-")]
     if {"--help", "-h"} & set(flags):

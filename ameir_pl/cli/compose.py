@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ameir_pl.cli.checks import check_values
 from ameir_pl.cli.config import CONFIGS, Config
+from ameir_pl.cli.secrets import refuse_secret_settings, refuse_secrets
 from ameir_pl.errors import AmeirError, did_you_mean
 
 ARCHITECTURE = "architecture="
@@ -49,9 +50,11 @@ def load_config(name: str, overrides: list[str]) -> tuple[Any, DictConfig]:
     """Return the typed configuration (see ``CONFIGS``) and the composed one; raises ``AmeirError`` for anything it
     cannot be."""
     kind = CONFIGS[name]
+    refuse_secrets(overrides)  # before Hydra, whose messages repeat what they cannot read
     composed = raw_config(name, overrides)
     try:
         OmegaConf.resolve(composed)
+        refuse_secret_settings(OmegaConf.to_container(composed))
         merged = OmegaConf.merge(OmegaConf.structured(kind), composed)
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:

@@ -28,8 +28,9 @@ def fetch(config: Config, composed: DictConfig) -> Path:
 
 @command("search")
 def prepare(config: Config, composed: DictConfig) -> Path:
-    """Encode a dataset's raw files, or find that they are encoded already."""
+    """Encode a dataset's raw files, or find that they are encoded already, and read all of it to check it."""
     encoded = make_dataset(config).prepare()
+    encoded.verify()
     print(encoded.folder)
     return encoded.folder
 

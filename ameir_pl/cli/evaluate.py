@@ -13,9 +13,8 @@ from ameir_pl.cli.setup import open_session
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import read_bundle
 from ameir_pl.models.cost import trainable_parameters
-from ameir_pl.reports.table import METRICS, show, update_metrics
+from ameir_pl.reports.table import METRICS, read_metrics, show, update_metrics
 from ameir_pl.search.pipeline import Result, measure
-from ameir_pl.search.run_folder import read_json
 
 
 @command("search")
@@ -32,7 +31,7 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     with session:
         valid, test, full = measure(problem, bundle.model)
         path = problem.folder.path / METRICS
-        known = read_json(path)["models"].get(bundle.variant, {}) if path.exists() else {}
+        known = read_metrics(path)["models"].get(bundle.variant, {}) if path.exists() else {}
         network, embedding = trainable_parameters(bundle.model)
         row = Result(valid, test, network, embedding, known.get("seconds", 0.0), known.get("epochs", 0),
                      known.get("best_epoch", 0), full).to_dict()

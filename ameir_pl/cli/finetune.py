@@ -15,10 +15,9 @@ from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import read_bundle, write_bundle
 from ameir_pl.progress import console
 from ameir_pl.reports.planted import against_truth
-from ameir_pl.reports.table import METRICS, show, update_metrics
+from ameir_pl.reports.table import METRICS, read_metrics, show, update_metrics
 from ameir_pl.search.assembly import VARIANTS, assembled, available
 from ameir_pl.search.pipeline import finetune, train_baseline
-from ameir_pl.search.run_folder import read_json
 
 
 def wanted(session: Session, config: Config) -> list[str]:
@@ -36,8 +35,12 @@ def finished(session: Session, config: Config) -> bool:
         return False
     path = problem.folder.path / METRICS
     names = {*wanted(session, config), *([config.reference.upper()] if config.reference else [])}
-    return (bundle_state(session, config, chosen_variant(session, config)) == "finetuned" and path.exists()
-            and names <= set(read_json(path)["models"]))
+    if not (bundle_state(session, config, chosen_variant(session, config)) == "finetuned" and path.exists()
+            and names <= set(read_metrics(path)["models"])):
+        return False
+    for stage in problem.stages:  # last, because it reads them whole
+        problem.folder.check(stage)
+    return True
 
 
 def require_bundle(session: Session, config: Config) -> None:
@@ -56,7 +59,7 @@ def finetune_variants(session: Session, config: Config) -> dict[str, Any]:
     folder = problem.folder.path / "model"
     if ranks.agreed(not config.overwrite and finished(session, config)):
         console().print(f"{chosen} is finetuned: {folder} (overwrite=true does it again).")
-        metrics = read_json(problem.folder.path / METRICS)
+        metrics = read_metrics(problem.folder.path / METRICS)
         problem.journal.drop()
         show(metrics, [folder])
         return metrics

@@ -14,11 +14,10 @@ from ameir_pl.cli.finetune import finetune_variants, finished
 from ameir_pl.cli.setup import Session, fill_stages, open_session
 from ameir_pl.models.cost import trainable_parameters
 from ameir_pl.progress import console
-from ameir_pl.reports.table import METRICS, show
+from ameir_pl.reports.table import METRICS, read_metrics, show
 from ameir_pl.search.assembly import VARIANTS, assembled
 from ameir_pl.search.journal import unfinished
 from ameir_pl.search.pipeline import Result, measure, require_earlier, run_stage, stages_to_run
-from ameir_pl.search.run_folder import read_json
 
 
 def show_stage(session: Session, stage: int) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     else:
         require_earlier(problem, stages[0])
     if ranks.agreed(stage == "all" and not config.overwrite and finished(session, config)):
-        metrics = read_json(problem.folder.path / METRICS)
+        metrics = read_metrics(problem.folder.path / METRICS)
         if unfinished(problem.journal.path):  # killed when all was written
             with session:
                 problem.journal.drop()

@@ -13,9 +13,8 @@ from ameir_pl.cli.setup import checked_architecture, open_session
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import read_bundle, write_bundle
 from ameir_pl.progress import console
-from ameir_pl.reports.table import METRICS, show, update_metrics
+from ameir_pl.reports.table import METRICS, read_metrics, show, update_metrics
 from ameir_pl.search.pipeline import finetune, train_baseline
-from ameir_pl.search.run_folder import read_json
 
 
 @command("train", trains=True)
@@ -35,7 +34,7 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     with session:
         if ranks.agreed(path.exists() and not config.overwrite and not problem.journal.overwriting()):
             problem.journal.drop()
-            metrics = read_json(path)
+            metrics = read_metrics(path)
             show(metrics, [path])
             console().print("This run is finished; nothing was trained. overwrite=true trains again.")
             return metrics

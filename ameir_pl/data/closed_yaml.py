@@ -12,6 +12,9 @@ import yaml
 
 from ameir_pl.errors import AmeirError, did_you_mean
 
+MOST_BYTES = 2**21
+"""A description of ten thousand fields has less."""
+
 
 class _Loader(yaml.SafeLoader):
     """YAML's safe loader where ``on``, ``off``, ``yes`` and ``no`` are words, and no key comes twice."""
@@ -46,6 +49,11 @@ def read_section(path: Path, keys: Sequence[str]) -> Section:
         AmeirError: the file is missing, is no YAML (with the line), or holds something else.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise AmeirError(f"{path}: not a plain file (a pipe or a device?). Name a YAML file.")  # it might never end
+        if path.exists() and path.stat().st_size > MOST_BYTES:  # to read a table as YAML takes minutes
+            raise AmeirError(f"{path}: {path.stat().st_size:,} bytes, too many for a description. Name the YAML file, "
+                             "not the table itself.")
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise AmeirError(f"{path}: no such file. `ameir data infer input=TABLE label=COLUMN` writes one.") from error
@@ -63,7 +71,7 @@ def read_section(path: Path, keys: Sequence[str]) -> Section:
     except yaml.reader.ReaderError as error:
         raise AmeirError(f"{path}, line {text.count(chr(10), 0, error.position) + 1}: not YAML: the character "
                          f"{error.character:#06x} is not allowed. Delete it.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # also brackets without end, and odd dates
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
         tab = " YAML indents with blanks; there is a tab." if mark is not None and "\t" in (

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ameir_pl.atomic import unsealed
 from ameir_pl.data.bad_rows import BadRows, Policy
 from ameir_pl.data.encoded import Encoded
 from ameir_pl.data.planted import GENERATORS
 from ameir_pl.data.planted.writing import TRUTH
-from ameir_pl.data.store import SPLITS, Tables, remembered_sha256, store
+from ameir_pl.data.store import MEMORY, SPLITS, Tables, remembered_sha256, store
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
 from ameir_pl.registry import Registry
@@ -134,10 +135,9 @@ class Dataset(ABC):
             AmeirError: a source is missing or bad, or the encoded folder is damaged.
         """
         files = self.files()
-        memory = self.encoded / ".checksums.json"
         about: dict[str, Any] = {
             "version": [ENCODING_VERSION, self.version], "settings": self.settings(),
-            "sources": {part: remembered_sha256(path, memory) for part, path in sorted(files.items())}}
+            "sources": {part: self._sum(path) for part, path in sorted(files.items())}}
         text = json.dumps({"dataset": self.name, **about}, sort_keys=True)
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
         folder = self.encoded / f"{self.name}-{fingerprint}"
@@ -174,6 +174,13 @@ class Dataset(ABC):
             console().print(f"{self.name}: {note}: {value}", markup=False, emoji=False)
         return encoded
 
+    def _sum(self, path: Path) -> str:
+        try:
+            return remembered_sha256(path, self.encoded / MEMORY)
+        except OSError as error:
+            raise AmeirError(f"{path}: cannot be read ({error.strerror or error}). Give yourself the permission, or "
+                             "name another file: dataset.source=PATH.") from error
+
     @classmethod
     def fetch(cls, raw: Path, source: Path | None = None) -> str:
         """Put the raw files into ``raw`` and return which source served.
@@ -197,10 +204,21 @@ def _stamps(files: dict[str, Path]) -> dict[str, tuple[int, int]]:
 
 def planted_truth(dataset: str, files: Sequence[Path]) -> dict[str, Any] | None:
     """Return ``interactions`` and ``bayes`` of the ``truth.json`` that generated files have beside them; None for files
-    it does not name, or names with another size, or that are read as another dataset, whose test rows are others."""
+    it does not name, or names with another size, or that are read as another dataset, whose test rows are others.
+
+    Raises:
+        AmeirError: a ``truth.json`` is damaged: generated data must not be taken for real ones.
+    """
     for folder in {path.parent for path in files}:
+        if not (folder / TRUTH).is_file():
+            continue
+        text = (folder / TRUTH).read_bytes()
         try:
-            truth = json.loads((folder / TRUTH).read_text(encoding="utf-8"))
+            truth = unsealed(json.loads(text))
+        except ValueError as error:
+            raise AmeirError(f"{folder / TRUTH} is damaged: {error}. Generate the data again, or delete the file if "
+                             "they are not generated.") from error
+        try:
             made = truth["files"]
             whole = all((folder / name).stat().st_size == size for name, size in made.items())
             if truth["dataset"] == dataset and whole and any(path.name in made for path in files):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from ameir_pl.data.bad_rows import LINE, BadRows
-from ameir_pl.data.text import BLOCK, blocks, count, csv_lines, one_ahead, open_bytes, text_line
+from ameir_pl.data.text import BLOCK, LONGEST, blocks, count, csv_lines, one_ahead, open_bytes, text_line
 from ameir_pl.errors import AmeirError, did_you_mean
 
 _NEAR_END = 200
+MOST_COLUMNS = 50_000
+"""Words of a first line from which on it is no header."""
 
 
 def header(path: Path, separator: str, advice: str) -> list[str]:
@@ -24,7 +27,9 @@ def header(path: Path, separator: str, advice: str) -> list[str]:
         AmeirError: the file is missing, empty or not UTF-8.
     """
     with open_bytes(path, advice) as file:
-        first = file.readline()
+        first = file.readline(LONGEST)
+    if len(first) == LONGEST:
+        raise AmeirError(f"{path}: its first line does not end within {LONGEST:,} bytes. Is it a table? {advice}")
     try:
         text = first.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -32,7 +37,10 @@ def header(path: Path, separator: str, advice: str) -> list[str]:
     if not text.strip():
         raise AmeirError(f"{path}: the file is empty or begins with an empty line. {advice}")
     try:
-        return next(csv.reader([text], delimiter=separator))
+        words = next(csv.reader([text], delimiter=separator))
+        if len(words) > MOST_COLUMNS:
+            raise AmeirError(f"{path}, line 1: {len(words):,} columns, more than any table has. {advice}")
+        return words
     except csv.Error as error:
         ends = " Do its lines end in a carriage return alone? tr '\\r' '\\n' < OLD > NEW." if "\r" in text else ""
         raise AmeirError(f"{path}, line 1: the header cannot be read ({error}).{ends} {advice}") from error
@@ -57,9 +65,10 @@ def need_header(found: Sequence[str], wanted: Sequence[str], path: Path, advice:
             near = " Is the first line a header?"
         raise AmeirError(f"{path}, line 1: the header lacks {', '.join(missing)}; found {', '.join(names)[:_NEAR_END]}."
                          f"{near} {advice}")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
-        raise AmeirError(f"{path}, line 1: the column {', '.join(twice)} comes twice in the header. {advice}")
+        raise AmeirError(f"{path}, line 1: the column {', '.join(twice)[:_NEAR_END]} comes twice in the header. "
+                         f"{advice}")
 
 
 def chunks(path: Path, separator: str, bad: BadRows, columns: Sequence[str] | None = None,

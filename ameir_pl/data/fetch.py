@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import io
+import stat
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ameir_pl.atomic import replacing
+from ameir_pl.atomic import replacing, sha256
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
 
@@ -88,7 +89,7 @@ def fetch_movielens(target: Path, source: Path | None = None) -> str:
 
 
 def _holds(folder: Path, names: tuple[str, ...]) -> bool:
-    return all((folder / name).is_file() and _sum((folder / name).read_bytes()) == SHA256[name] for name in names)
+    return all((folder / name).is_file() and sha256(folder / name) == SHA256[name] for name in names)
 
 
 def _sum(content: bytes) -> str:
@@ -124,17 +125,26 @@ def _from_path(path: Path) -> dict[str, bytes]:
         if path.is_dir():
             files: dict[str, bytes] = {}
             for place in (path / "ml-100k", path):
-                files |= {name: (place / name).read_bytes() for name in SHA256 if (place / name).is_file()}
+                files |= {name: _read_file(place / name) for name in SHA256 if (place / name).is_file()}
             return _checked(files, str(path))
         if path.is_file():
-            return _checked(_unpack(path.read_bytes(), str(path)), str(path))
+            return _checked(_unpack(_read_file(path), str(path)), str(path))
     except OSError as error:
         raise AmeirError(f"{path}: cannot be read ({error.strerror}).") from error
     raise AmeirError(f"{path}: no such file or folder. Name a folder, a zip or a wheel that has MovieLens-100K.")
 
 
+def _read_file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise AmeirError(f"{path}: more than {MOST_BYTES} bytes, which is not MovieLens-100K.")
+    return content
+
+
 def _unpack(content: bytes, where: str, folder: str = "") -> dict[str, bytes]:
-    """Return the wanted members of an archive by file name, in memory: no name in it decides where a file lands.
+    """Return the wanted members of an archive by file name, in memory: no name in it decides where a file lands, and
+    none is read further than its file can be long.
 
     Args:
         content: the archive.
@@ -142,9 +152,11 @@ def _unpack(content: bytes, where: str, folder: str = "") -> dict[str, bytes]:
         folder: take members of this folder only.
 
     Raises:
-        AmeirError: it is no zip, is damaged, or a member's name leaves the archive's folder.
+        AmeirError: it is no zip, is damaged, or a member's name leaves the archive's folder, is there twice, or is no
+            plain file.
     """
     files: dict[str, bytes] = {}
+    seen: set[str] = set()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for member in archive.infolist():
@@ -152,15 +164,34 @@ def _unpack(content: bytes, where: str, folder: str = "") -> dict[str, bytes]:
                 if name.is_absolute() or ".." in name.parts or any(":" in part for part in name.parts):
                     raise AmeirError(f"{where}: the member '{member.filename}' would leave the archive's folder. "
                                      f"Nothing was unpacked; do not use this archive.")
-                if name.name in SHA256 and not member.is_dir() and str(name).startswith(folder):
-                    if member.file_size > MOST_BYTES:
-                        raise AmeirError(f"{where}: '{member.filename}' unpacks to {member.file_size} bytes, too many "
-                                         f"for MovieLens-100K.")
-                    files.setdefault(name.name, archive.read(member))
+                if str(name) in seen:
+                    raise AmeirError(f"{where}: the member '{member.filename}' is there twice. Nothing was unpacked; "
+                                     "do not use this archive.")
+                seen.add(str(name))
+                kind = stat.S_IFMT(member.external_attr >> 16)
+                if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                    raise AmeirError(f"{where}: the member '{member.filename}' is a link or a device, not a file. "
+                                     "Nothing was unpacked; do not use this archive.")
+                if name.name in SHA256 and name.name not in files and not member.is_dir() and str(name).startswith(
+                        folder):
+                    files[name.name] = _read_member(archive, member, where)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError,
             zlib.error) as error:
         raise AmeirError(f"{where}: not a readable zip archive ({error}).") from error
     return files
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> bytes:
+    """Read a member; what it says of its size and what it unpacks to are both bounded."""
+    # Python unpacks other kinds of compression whole, whatever the size they state.
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise AmeirError(f"{where}: '{member.filename}' is packed in another way than the published archives "
+                         "(deflate). Unpack it yourself and name the folder.")
+    if member.file_size > MOST_BYTES:
+        raise AmeirError(f"{where}: '{member.filename}' unpacks to {member.file_size} bytes, too many for "
+                         "MovieLens-100K.")
+    with archive.open(member) as file:
+        return file.read(member.file_size + 1)
 
 
 def _from_grouplens() -> dict[str, bytes]:

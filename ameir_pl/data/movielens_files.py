@@ -24,6 +24,9 @@ GENRES = ("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy",
 OLDEST = 631_152_000
 """Seconds of 1990-01-01: an earlier timestamp is a number that was cut off."""
 
+NEWEST = 4_102_444_800
+"""Seconds of 2100-01-01: a later one counts something else, or is no time."""
+
 _TYPED = {"ratings": ("user_id", "item_id", "rating", "timestamp"),
           "movies": ("item_id", "movie_title", "release_year", "class"),
           "users": ("user_id", "age", "gender", "occupation", "zip_code")}
@@ -98,7 +101,7 @@ def _ratings(path: Path, typed: bool, bad: BadRows) -> pl.DataFrame:
     for name in ("user_id", "item_id"):
         table = bad.number(table, name, path, low=0)
     table = bad.number(table, "rating", path, low=1, high=5, whole=False)
-    table = bad.number(table, "timestamp", path, low=OLDEST, whole=False)
+    table = bad.number(table, "timestamp", path, low=OLDEST, high=NEWEST, whole=False)
     return table.select(LINE, pl.col("user_id").alias("user"), pl.col("item_id").alias("movie"), "rating",
                         pl.col("timestamp").cast(pl.Int64))
 

@@ -11,6 +11,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,15 +19,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from ameir_pl.atomic import write_json
+from ameir_pl.atomic import unsealed, write_json, write_sealed
 from ameir_pl.errors import AmeirError
+from ameir_pl.progress import console
 from ameir_pl.schema import OOV, Schema
 
 SPLITS = ("train", "valid", "test")
 SCRATCH = "scratch"
 """A folder inside the unfinished one for what is needed on the way; it is removed."""
 SMALL_FILE = 64 * 2**20
-"""Files up to this many bytes are hashed whenever they are used; larger ones by size and time of change."""
+"""Files up to this many bytes are hashed whenever they are used; larger ones when something wrote to them."""
+MEMORY = ".checksums.json"
+"""Beside encoded folders: the checksums of large files, with the stamps they had."""
+LONG_WAIT = 2**30
+"""Hashing more bytes than this takes seconds, and is said."""
 
 
 class Written(NamedTuple):
@@ -67,14 +73,13 @@ def sha256(path: Path) -> str:
 
 
 def remembered_sha256(path: Path, memory: Path) -> str:
-    """Return the SHA-256 of a source file; that of a large one is remembered in ``memory`` while its size and
-    times of change stay the same, so that a raw file of many gigabytes is read once."""
+    """Return the SHA-256 of a file; that of a large one is remembered in ``memory`` while its size and times of change
+    stay the same, so that many gigabytes are read once. A ``memory`` that cannot be written remembers nothing."""
     status = path.stat()
     if status.st_size <= SMALL_FILE:
         return sha256(path)
     try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-        known = known if isinstance(known, dict) else {}
+        known = unsealed(json.loads(memory.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         known = {}
     key = str(path.resolve())
@@ -82,8 +87,11 @@ def remembered_sha256(path: Path, memory: Path) -> str:
     entry = known.get(key)
     if isinstance(entry, list) and entry[:-1] == stamp:
         return str(entry[-1])
+    if status.st_size > LONG_WAIT:
+        console().print(f"Checking {path} ({status.st_size / 1e9:.1f} GB), once.", markup=False)
     known[key] = [*stamp, sha256(path)]
-    write_json(memory, known)
+    with suppress(OSError):
+        write_sealed(memory, known)
     return str(known[key][-1])
 
 
@@ -156,7 +164,7 @@ def _write(folder: Path, tables: Tables, about: dict[str, Any]) -> None:
     with ThreadPoolExecutor(2) as pool:
         sums = pool.map(sha256, paths)
     files = {path.name: {"bytes": path.stat().st_size, "sha256": sum_} for path, sum_ in zip(paths, sums, strict=True)}
-    write_json(folder / "manifest.json", {
+    write_sealed(folder / "manifest.json", {
         "dataset": tables.schema.dataset, **about, "rows": tables.rows, "columns": columns, "files": files,
         "notes": tables.notes})
 

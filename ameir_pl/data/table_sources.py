@@ -88,7 +88,7 @@ class Source:
         words = [word.strip() for word in header(path, self.separator_of(path), self.advice)]
         numbers = [word for word in words if is_number(word)]
         if numbers:
-            raise AmeirError(f"{path}, line 1: '{numbers[0]}' is a value, so the file has no header. Put one on top, "
+            raise AmeirError(f"{path}, line 1: '{numbers[0][:60]}' is a value, so the file has no header. Put one on top, "
                              f"or name its {len(words)} columns in {self.description}: `columns: [label, user, …]`.")
         need_header(words, (), path, self.advice)
         if LINE in words:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 BLOCK = 32 * 2**20
 """Bytes of a block, decompressed."""
 LONGEST = 64 * 2**20
-"""Bytes that a quotation may go on beyond a block."""
+"""Bytes that a line or a quotation may go on beyond a block."""
 csv.field_size_limit(2**31 - 1)  # a long value is no mistake; blocks bound what is read
 _GZIP = b"\x1f\x8b"
 _MARK = b"\xef\xbb\xbf"
@@ -77,7 +77,11 @@ def blocks(path: Path, advice: str, quotes: str = "", size: int = BLOCK) -> Iter
     with open_bytes(path, advice) as file:
         while block := file.read(size):
             if not block.endswith(b"\n"):
-                block += file.readline()
+                block += file.readline(LONGEST)
+                if len(block) > size + LONGEST - 1 and not block.endswith(b"\n"):
+                    at = line + block.count(b"\n")
+                    raise AmeirError(f"{path}, line {at}: it does not end within {LONGEST:,} bytes. Is it text of "
+                                     f"lines? {advice}")
             if line == 1:
                 block = block.removeprefix(_MARK)
                 if b"\r" in block and b"\n" not in block:

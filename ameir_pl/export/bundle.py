@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ameir_pl.architecture_file import read_architecture, write_architecture
-from ameir_pl.atomic import replacing_folder, sha256, write_json
+from ameir_pl.atomic import replacing_folder, sha256, telling, write_json
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.ameir import Derived
 from ameir_pl.ranks import barrier
@@ -52,9 +52,13 @@ def write_bundle(folder: Path, model: Derived, vocabulary: Path, *, variant: str
         variant: name in the tables.
         state: ``derived`` or ``finetuned``.
         made_from: digests of the stages it was derived from.
+
+    Raises:
+        AmeirError: the disk is full or may not be written; the bundle that was there is whole.
     """
     barrier()  # the others have looked at what is there now
-    with replacing_folder(folder) as part:
+    then = "What was there before is whole: make room and give the same command."
+    with telling(folder, then), replacing_folder(folder) as part:
         metadata = {"embedding_size": str(model.embedding_size), "block_dropout": repr(model.block_dropout),
                     "mlp_dropout": repr(model.mlp_dropout), "variant": variant, "state": state,
                     "made_from": made_from, "vocabulary": sha256(vocabulary)}

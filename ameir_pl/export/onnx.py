@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ameir_pl.atomic import replacing
+from ameir_pl.atomic import replacing, telling
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import Bundle
+from ameir_pl.export.seal import KEY, ZEROS, check_seal, seal
 from ameir_pl.export.serving import ServingForm
 from ameir_pl.models.ameir import Derived
 from ameir_pl.schema import Field, Schema
@@ -41,7 +42,8 @@ def export_onnx(bundle: Bundle, path: Path) -> None:
     ``mask``, ``dense``), for any number of rows and histories of any length up to T. Output for CTR is
     ``probability`` (B,), after the sigmoid; for retrieval ``query`` (B, K) and ``items`` (V, K), where row i is the
     item with id i (0 is padding, 1 an unknown item): item i scores ``query · items[i]``. Metadata: ``schema``
-    (fingerprint), ``architecture`` (digest), ``variant``, ``state``, ``max_len``.
+    (fingerprint), ``architecture`` (digest), ``variant``, ``state``, ``max_len``, and
+    ``sha256`` of the file itself (see :mod:`~ameir_pl.export.seal`).
 
     Raises:
         AmeirError: a package is missing, the model cannot be exported, or the file gives other numbers.
@@ -50,18 +52,19 @@ def export_onnx(bundle: Bundle, path: Path) -> None:
     _package("onnxscript"), _package("onnxruntime")
     model = bundle.model.cpu().eval()
     about = {"schema": model.schema.fingerprint(), "architecture": model.architecture.digest(),
-             "variant": bundle.variant, "state": bundle.state, "max_len": str(model.schema.max_len)}
+             "variant": bundle.variant, "state": bundle.state, "max_len": str(model.schema.max_len), KEY: ZEROS}
     proto = traced(model)
     for key, value in about.items():
         proto.metadata_props.add(key=key, value=value)
     beside = path.with_name(f"{path.name}.data")
     beside.unlink(missing_ok=True)
-    with replacing(path) as temporary:
+    with telling(path, "Make room and give the same command."), replacing(path) as temporary:
         if sum(t.numel() * t.element_size() for t in model.state_dict().values()) > LARGEST:
             onnx.save_model(proto, str(temporary), save_as_external_data=True, location=beside.name)
         else:
             temporary.write_bytes(proto.SerializeToString())
-        check(model, OnnxModel(temporary))
+        seal(temporary, beside)
+        check(model, OnnxModel(temporary, weights=beside))
 
 
 def traced(model: Derived) -> Any:
@@ -146,13 +149,19 @@ class OnnxModel:
     Args:
         path: ``model.onnx``.
         threads: for one batch; None: as many as ONNX Runtime takes (one for each core).
+        weights: the file beside it that holds the weights of a model over 2 GiB; None: the one named after ``path``.
+
+    Raises:
+        AmeirError: the file is not what was exported, or the package is missing.
 
     Example:
         >>> OnnxModel(Path("model.onnx"), threads=1)(batch)["probability"]  # (B,) numpy
     """
 
-    def __init__(self, path: Path | str, threads: int | None = None) -> None:
+    def __init__(self, path: Path | str, threads: int | None = None, *, weights: Path | None = None) -> None:
         runtime = _package("onnxruntime")
+        path = Path(path)
+        check_seal(path, path.with_name(f"{path.name}.data") if weights is None else weights)
         options = runtime.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:

@@ -10,12 +10,13 @@ from typing import Any
 from rich.table import Table
 
 from ameir_pl import __version__
-from ameir_pl.atomic import write_json
+from ameir_pl.atomic import telling, write_sealed
+from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
 from ameir_pl.ranks import barrier
 from ameir_pl.reports.planted import planted_lines
 from ameir_pl.search.problem import Problem
-from ameir_pl.search.run_folder import read_json
+from ameir_pl.search.run_folder import read_sealed
 
 METRICS = "metrics.json"
 
@@ -25,7 +26,7 @@ def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, 
     """Merge results into the run's ``metrics.json`` and return all of it; models not named stay as they were.
     ``planted`` is there where the data were generated (:func:`~ameir_pl.reports.planted.against_truth`)."""
     path = problem.folder.path / METRICS
-    known = read_json(path) if path.exists() else {}
+    known = read_metrics(path) if path.exists() else {}
     metrics = {
         "dataset": problem.schema.dataset, "protocol": protocol, "seed": problem.seed, "rows": problem.data.rows,
         "models": {**known.get("models", {}), **models},
@@ -36,8 +37,18 @@ def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, 
     if planted:
         metrics["planted"] = planted
     barrier()  # the others have read it
-    write_json(path, metrics)
+    with telling(path, "Models and stages are whole: make room and give the same command."):
+        write_sealed(path, metrics)
     barrier()
+    return metrics
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read a run's ``metrics.json``; raises ``AmeirError`` where it is damaged."""
+    advice = " Delete it; the command that wrote it makes it again."
+    metrics = read_sealed(path, advice)
+    if not isinstance(metrics.get("models"), dict):
+        raise AmeirError(f"{path} is damaged: it has no 'models'.{advice}")
     return metrics
 
 

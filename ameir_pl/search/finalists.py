@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import polars as pl
 from torch import Tensor
 
 from ameir_pl.architecture_file import write_architecture
-from ameir_pl.atomic import sha256, write_json
+from ameir_pl.atomic import sha256, telling, write_sealed
 from ameir_pl.models.ameir import Ameir, Derived
 from ameir_pl.models.derive import derive
 from ameir_pl.search.evaluator import evaluate
@@ -54,18 +55,33 @@ def best_of(problem: Problem, supernet: Ameir, ranking: Ranking, stage: int) -> 
 def write_stage(problem: Problem, folder: Path, stage: int, *, supernet: Ameir, ranking: Ranking,
                 architecture: Architecture, winner: dict[str, Tensor] | None, winner_model: Ameir | None,
                 summary: dict[str, Any]) -> None:
-    """Write everything a finished stage leaves (the run folder of DESIGN.md)."""
+    """Write everything a finished stage leaves (the run folder of DESIGN.md).
+
+    Raises:
+        AmeirError: the disk is full or may not be written; what the stage trained is kept.
+    """
+    with telling(problem.folder.stage(stage), "What was trained is kept, and earlier results are whole: make room and "
+                                              "give the same command, which goes on from there."):
+        _write(problem, folder, stage, supernet, ranking, architecture, winner, winner_model, summary)
+
+
+def _write(problem: Problem, folder: Path, stage: int, supernet: Ameir, ranking: Ranking, architecture: Architecture,
+           winner: dict[str, Tensor] | None, winner_model: Ameir | None, summary: dict[str, Any]) -> None:
     save_weights(folder / SUPERNET, supernet.state_dict(), supernet.capacity)
     if winner is not None and winner_model is not None:
         save_weights(folder / WINNER, winner, winner_model.capacity)
-    pl.DataFrame({"architecture": [a.to_json() for a, _, _ in ranking], "score": [s for _, s, _ in ranking],
-                  "params": [p for _, _, p in ranking], "rank": range(1, len(ranking) + 1)},
-                 schema={"architecture": pl.String, "score": pl.Float64, "params": pl.Int64, "rank": pl.Int64}
-                 ).write_parquet(folder / "candidates.parquet")
+    candidates = pl.DataFrame(
+        {"architecture": [a.to_json() for a, _, _ in ranking], "score": [s for _, s, _ in ranking],
+         "params": [p for _, _, p in ranking], "rank": range(1, len(ranking) + 1)},
+        schema={"architecture": pl.String, "score": pl.Float64, "params": pl.Int64, "rank": pl.Int64})
+    try:
+        candidates.write_parquet(folder / "candidates.parquet")
+    except pl.exceptions.PolarsError as error:  # what Polars makes of a full disk
+        raise OSError(errno.EIO, str(error)) from error
     write_architecture(folder / "architecture.yaml", architecture)
     earlier = {str(n): problem.folder.digest(n) for n in problem.stages if n < stage}
     files = {f.name: sha256(f) for f in sorted(folder.iterdir())}
-    write_json(folder / "summary.json", {
+    write_sealed(folder / "summary.json", {
         "stage": stage, "seed": problem.seed, "schema": problem.schema.fingerprint(),
         "settings": problem.folder.settings, "made_from": earlier, "files": files,
         "digest": _digest(architecture, winner if winner is not None else supernet.state_dict()),

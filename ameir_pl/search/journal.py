@@ -12,17 +12,16 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ameir_pl.atomic import replacing, sha256, write_json
-from ameir_pl.errors import AmeirError
+from ameir_pl.atomic import content_sum, replacing, sha256, telling, unsealed, write_json, write_sealed
 from ameir_pl.progress import console
 from ameir_pl.ranks import agreed, world, writes
 
@@ -74,11 +73,12 @@ class Phase:
     def checkpoint(self) -> Path | None:
         """Return the newest checkpoint that is whole, None without one: the phase is about to be trained from there.
 
-        What was written to metrics.csv after it is taken back.
+        One that is more than tensors and plain values is not used, whatever its checksum: it could run code. What was
+        written to metrics.csv after it is taken back.
         """
         found: tuple[str, int] | None = None
         for name, entry in ((self._read("checkpoints.json") or {}) if writes() else {}).items():
-            if self._sound(self.folder / name, entry["sha256"]):
+            if self._sound(self.folder / name, entry["sha256"]) and self._plain(self.folder / name):
                 found = name, entry["logged"]
                 break
         found = agreed(found)
@@ -123,7 +123,7 @@ class Phase:
             self.journal.mark()
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        write_json(self.folder / name, {"identity": self.identity, "sha256": _digest(content), "content": content})
+        write_json(self.folder / name, {"identity": self.identity, "sha256": content_sum(content), "content": content})
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self.folder / name
@@ -138,7 +138,7 @@ class Phase:
             self._say(path, "it belongs to another model or other settings")
             return None
         content = value.get("content")
-        if not isinstance(content, dict) or _digest(content) != value.get("sha256"):
+        if not isinstance(content, dict) or content_sum(content) != value.get("sha256"):
             self._say(path, "its checksum is another")
             return None
         return content
@@ -148,6 +148,15 @@ class Phase:
             return True
         self._say(path, "its checksum is another" if path.is_file() else "the file is missing")
         return False
+
+    def _plain(self, path: Path) -> bool:
+        """Return whether a checkpoint holds tensors and plain values alone. Its tensors are not read for it."""
+        try:
+            torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+        except Exception as error:  # torch raises many kinds; all of them mean the same here
+            self._say(path, f"it is no file of tensors and plain values: {type(error).__name__}")
+            return False
+        return True
 
     @staticmethod
     def _say(path: Path, why: str) -> None:
@@ -203,7 +212,7 @@ class Journal:
         """Return the state that an interrupted command left, or None and why it cannot be gone on with."""
         file = self.path / "journal.json"
         try:
-            state = json.loads(file.read_text(encoding="utf-8"))
+            state = unsealed(json.loads(file.read_text(encoding="utf-8")))
             if state["identity"] != self.identity:
                 return None, "it was begun with other settings, data or versions"
             if self._state["overwrite"] and not state["overwrite"]:
@@ -271,7 +280,7 @@ class Journal:
     def mark(self) -> None:
         """Write how far the command is."""
         with _saying(self.path / "journal.json"):
-            write_json(self.path / "journal.json", {**self._state, "spent": round(self.spent, 3)})
+            write_sealed(self.path / "journal.json", {**self._state, "spent": round(self.spent, 3)})
 
 
 def unfinished(path: Path) -> list[Path]:
@@ -282,19 +291,9 @@ def unfinished(path: Path) -> list[Path]:
         return []
 
 
-@contextmanager
-def _saying(path: Path) -> Iterator[None]:
-    """Say what a failed write means."""
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise AmeirError(f"{path} cannot be written ({why}). What was saved before is whole: make room and give the "
-                         "same command, which goes on from there.") from error
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+def _saying(path: Path) -> AbstractContextManager[None]:
+    return telling(path, "What was saved before is whole: make room and give the same command, which goes on from "
+                         "there.")
 
 
 def signature(model: nn.Module) -> str:

@@ -81,6 +81,7 @@ def run_stage(problem: Problem, stage: int) -> bool:
     out = console()
     require_earlier(problem, stage)
     if ranks.agreed((not problem.overwrite or problem.journal.remade(stage)) and problem.folder.finished(stage)):
+        problem.folder.check(stage)  # that it is finished is said of what is whole
         if any(f.name.startswith(f"stage{stage}.") for f in unfinished(problem.journal.path)):  # killed in between
             problem.journal.stage_done(stage)
         write_architecture(problem.folder.path / "architecture.yaml", best_so_far(problem))

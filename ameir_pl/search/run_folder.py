@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ameir_pl.architecture_file import read_architecture
-from ameir_pl.atomic import replacing_folder, sha256, write_json
+from ameir_pl.atomic import replacing_folder, sha256, unsealed, write_json
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.capacity import Capacity
 from ameir_pl.space.architecture import Architecture
@@ -73,7 +74,7 @@ class RunFolder:
     def summary(self, number: int) -> dict[str, Any]:
         """Return a finished stage's summary."""
         path = self.stage(number) / "summary.json"
-        summary = read_json(path, f" {self._again(number)}")
+        summary = read_sealed(path, f" {self._again(number)}")
         missing = [key for key in ("schema", "settings", "made_from", "digest", "seconds", "files")
                    if key not in summary]
         if missing:
@@ -88,6 +89,11 @@ class RunFolder:
         if sha256(path) != self.summary(number)["files"].get(name):
             raise AmeirError(f"{path} is damaged: its checksum is not that of summary.json. {self._again(number)}")
         return path
+
+    def check(self, number: int) -> None:
+        """Read all files of a finished stage; raises ``AmeirError`` naming one that is not what the stage wrote."""
+        for name in self.summary(number)["files"]:
+            self.file(number, name)
 
     def _again(self, number: int) -> str:
         return f"Make it again: {self.hint} stage={number} overwrite=true"
@@ -111,16 +117,29 @@ def read_json(path: Path, advice: str = "") -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise AmeirError(f"{path} is missing.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise AmeirError(f"{path} cannot be read ({error.strerror or error}).{advice}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AmeirError(f"{path} is damaged: {error}.{advice}") from error
     if not isinstance(value, dict):
         raise AmeirError(f"{path} is damaged: expected an object, found {type(value).__name__}.{advice}")
     return value
 
 
+def read_sealed(path: Path, advice: str = "") -> dict[str, Any]:
+    """Read what :func:`~ameir_pl.atomic.write_sealed` wrote; raises as :func:`read_json`, and for changed content."""
+    try:
+        return unsealed(read_json(path, advice))
+    except ValueError as error:
+        raise AmeirError(f"{path} is damaged: {error}.{advice}") from error
+
+
 def save_weights(path: Path, state: dict[str, Tensor], capacity: Capacity) -> None:
-    """Write a model's tensors and the capacity they belong to."""
-    torch.save({"state": {k: v.detach().cpu() for k, v in state.items()}, "capacity": capacity.to_json()}, path)
+    """Write a model's tensors and the capacity they belong to; raises ``OSError`` where the disk is full."""
+    try:
+        torch.save({"state": {k: v.detach().cpu() for k, v in state.items()}, "capacity": capacity.to_json()}, path)
+    except RuntimeError as error:  # what torch makes of a failed write
+        raise OSError(errno.EIO, str(error).splitlines()[0]) from error
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], Capacity]:
@@ -135,5 +154,5 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Capacity]:
                          "Make its stage again with overwrite=true.") from error
 
 
-__all__ = ["SUPERNET", "WINNER", "RunFolder", "load_weights", "read_json", "save_weights", "sha256",
+__all__ = ["SUPERNET", "WINNER", "RunFolder", "load_weights", "read_json", "read_sealed", "save_weights", "sha256",
            "write_json"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ameir_pl.atomic import unsealed, write_sealed
 from ameir_pl.cli import derive, evaluate, finetune, search
 from ameir_pl.errors import AmeirError
 from tests.tiny import Tiny
@@ -69,7 +70,7 @@ def test_a_damaged_summary(copied: Tiny, text: str) -> None:
 
 def test_results_of_another_schema(copied: Tiny) -> None:
     path = copied.folder() / "stage1/summary.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": "0123456789abcdef"}))
+    write_sealed(path, unsealed(json.loads(path.read_text())) | {"schema": "0123456789abcdef"})
     with pytest.raises(AmeirError, match=r"stage1 was made with another schema .*0123456789abcdef.*overwrite=true"):
         search.main(copied("stage=2"))
 

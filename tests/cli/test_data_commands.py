@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ameir_pl.atomic import unsealed
 from ameir_pl.cli import data, evaluate, search, train
 from ameir_pl.data import DATASETS
 from ameir_pl.data.planted import GENERATORS
@@ -33,7 +34,7 @@ def at(place: Path, dataset: str, *more: str) -> list[str]:
 def test_generate_then_prepare(dataset: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truth = data.generate(at(place, dataset, f"rows={ROWS}", "seed=3", "noise=0"))
     folder = place / "data" / "raw" / dataset
-    assert json.loads((folder / "truth.json").read_text()) == truth and truth["rows"] >= ROWS * 0.9
+    assert unsealed(json.loads((folder / "truth.json").read_text())) == truth and truth["rows"] >= ROWS * 0.9
     out = capsys.readouterr().out
     assert str(folder) in out and "The best any model can do" in out
     source = [f"dataset.source={folder}"] if dataset == "synthetic" else []

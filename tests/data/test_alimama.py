@@ -97,6 +97,7 @@ def test_behaviors_without_a_time_are_left_out(small: Path, tmp_path: Path) -> N
     assert encoded.manifest["notes"]["behaviors with a time of 0 or below, left out"] == 2
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("name", "reason"), [
     ("dmr_train_500.csv", "a table that DMR's authors prepared (267 columns"),
     ("dmr_sample_99_header.csv", "a table that DMR's authors prepared (267 columns"),
@@ -108,6 +109,7 @@ def test_prepared_samples_are_refused(real: Path, tmp_path: Path, name: str, rea
     assert ("ameir data infer" in message) == (name == "joined_raw_100.csv")
 
 
+@pytest.mark.bad_input
 def test_one_raw_table_alone_is_refused(small: Path, tmp_path: Path) -> None:
     assert "one of the four raw tables; they are needed together" in refused(small / "raw_sample.csv", tmp_path)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")

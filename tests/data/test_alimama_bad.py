@@ -13,6 +13,8 @@ from ameir_pl.data.alimama_tables import COLUMNS
 from ameir_pl.errors import AmeirError
 from tests.data.alimama_reference import change, check, encode, make, read, refused
 
+pytestmark = pytest.mark.bad_input
+
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:

@@ -97,6 +97,7 @@ def test_real_files_that_are_no_rows_with_labels(real: Path, tmp_path: Path) -> 
     assert "labels alone" in refused(labels, tmp_path)
 
 
+@pytest.mark.bad_input
 def test_the_hour_of_day_alone_is_not_enough(real: Path, tmp_path: Path) -> None:
     rows, labels = (read(real / "avazu" / f"avazu_random_15000_{part}.csv") for part in "Xy")
     path = tmp_path / "joined.csv"
@@ -183,6 +184,7 @@ BAD = [({"click": "2"}, "column 'click': found '2' where 0 or 1"), ({"click": ""
        (",".join(COLUMNS), "This line repeats the header"), (",".join(["x"] * 25), "25 columns where 24")]
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("change", "message"), BAD)
 def test_a_bad_row_stops_or_is_skipped(planted: Path, tmp_path: Path, change: Any, message: str) -> None:
     path = broken(planted, tmp_path / "bad.csv", 700, change)
@@ -196,6 +198,7 @@ def test_a_bad_row_stops_or_is_skipped(planted: Path, tmp_path: Path, change: An
     check(encoded, rows, 5)
 
 
+@pytest.mark.bad_input
 def test_files_that_are_not_avazu(planted: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.csv"
     lines = planted.read_text().split("\n")
@@ -217,6 +220,7 @@ def test_files_that_are_not_avazu(planted: Path, tmp_path: Path) -> None:
     assert "no row is left for" in refused(path, tmp_path)
 
 
+@pytest.mark.bad_input
 def test_missing_files_and_settings(tmp_path: Path) -> None:
     with pytest.raises(AmeirError) as error:
         DATASETS.get("avazu")(raw=tmp_path / "raw", encoded=tmp_path / "encoded").prepare()

@@ -107,6 +107,7 @@ def test_real_files(real: Path, tmp_path: Path, name: str, rows: int, clicks: in
         assert abs(label[part].sum() - clicks * len(part) / rows) <= 1.001
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("half", ["train", "test"])
 def test_indices_that_somebody_made_are_refused(real: Path, tmp_path: Path, half: str) -> None:
     message = refused(real / "criteo" / f"criteo_index_{half}_10000.csv", tmp_path)
@@ -183,6 +184,7 @@ BAD = [(0, "2", "column 'label': found '2' where 0 or 1"), (0, "", "column 'labe
        (5, "1\t2", "41 columns where 40")]
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("column", "value", "message"), BAD)
 def test_a_bad_row_stops_or_is_skipped(planted: Path, tmp_path: Path, column: int, value: str, message: str) -> None:
     lines = planted.read_text().split("\n")
@@ -204,6 +206,7 @@ def test_a_bad_row_stops_or_is_skipped(planted: Path, tmp_path: Path, column: in
     check(encoded, rows)
 
 
+@pytest.mark.bad_input
 def test_files_that_are_not_criteo(planted: Path, tmp_path: Path) -> None:
     path, lines = tmp_path / "other.txt", planted.read_text().split("\n")
     path.write_bytes(b"")
@@ -229,6 +232,7 @@ def test_files_that_are_not_criteo(planted: Path, tmp_path: Path) -> None:
     assert "on_bad_row" not in refused(path, tmp_path, on_bad_row="skip")
 
 
+@pytest.mark.bad_input
 def test_missing_files_and_settings(tmp_path: Path) -> None:
     with pytest.raises(AmeirError) as error:
         DATASETS.get("criteo")(raw=tmp_path / "raw", encoded=tmp_path / "encoded").prepare()

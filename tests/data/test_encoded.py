@@ -85,6 +85,7 @@ def test_a_killed_run_leaves_no_folder(moment: str, tmp_path: Path, monkeypatch:
     assert len(kind(raw=raw, encoded=out).prepare()) == 2500
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("name", "damage"), [
     ("fields.npy", "cut"), ("fields.npy", "gone"), ("values.npy", "flip"), ("label.npy", "empty"),
     ("schema.json", "cut"), ("vocabulary.parquet", "flip"), ("manifest.json", "cut"), ("manifest.json", "gone"),

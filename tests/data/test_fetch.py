@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import shutil
+import stat
+import struct
 import subprocess
+import tarfile
 import time
+import tracemalloc
 import urllib.error
 import urllib.request
+import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +65,7 @@ def test_from_what_the_user_names(form: str, how: str, sums: dict[str, Path], tm
     assert "already" in fetch_movielens(target), "what is there and whole is not fetched again"
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("evil", ["../ml-100k.user", "/etc/ml-100k.user", "a/../../b", "..\\ml-100k.user", "C:/x"])
 def test_an_archive_that_leaves_its_folder_is_refused(evil: str, sums: dict[str, Path], tmp_path: Path) -> None:
     source, target = tmp_path / "deep" / "a.zip", tmp_path / "deep" / "raw"
@@ -67,6 +76,126 @@ def test_an_archive_that_leaves_its_folder_is_refused(evil: str, sums: dict[str,
     assert not target.exists() and not (tmp_path / "deep" / "ml-100k.user").exists()
 
 
+def member(name: str, kind: int = stat.S_IFREG) -> zipfile.ZipInfo:
+    """A member of a kind that only a Unix archive can have."""
+    info = zipfile.ZipInfo(name)
+    info.create_system, info.external_attr = 3, (kind | 0o644) << 16
+    return info
+
+
+def bomb(sums: dict[str, Path], method: int, size: int) -> bytes:
+    """An archive whose first member unpacks to ``size`` bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as out:
+        with out.open("ml-100k.user", "w", force_zip64=True) as file:
+            for _ in range(size // 2**20):
+                file.write(bytes(2**20))
+        for name in ("ml-100k.inter", "ml-100k.item"):
+            out.write(sums["recbole"] / name, name)
+    return buffer.getvalue()
+
+
+def lying(content: bytes, size: int) -> bytes:
+    """The same, with another size stated for the first member, in its own header and in the directory."""
+    found = bytearray(content)
+    at = found.index(b"PK\x01\x02")
+    struct.pack_into("<I", found, at + 24, size)
+    extra = found[at + 46:].find(b"\x01\x00")
+    if struct.unpack_from("<I", content, at + 24)[0] == 0xFFFFFFFF and extra >= 0:
+        struct.pack_into("<Q", found, at + 46 + extra + 4, size)
+    return bytes(found)
+
+
+HOSTILE: dict[str, tuple[Callable[[zipfile.ZipFile], None], str]] = {
+    "a link": (lambda out: out.writestr(member("ml-100k/link", stat.S_IFLNK), "/etc"), "is a link or a device"),
+    "a link in place of a file": (lambda out: out.writestr(member("ml-100k.user", stat.S_IFLNK), "/etc/passwd"),
+                                  "is a link or a device"),
+    "a device": (lambda out: out.writestr(member("zero", stat.S_IFCHR), ""), "is a link or a device"),
+    "a disk": (lambda out: out.writestr(member("disk", stat.S_IFBLK), ""), "is a link or a device"),
+    "a pipe": (lambda out: out.writestr(member("pipe", stat.S_IFIFO), ""), "is a link or a device"),
+    "a socket": (lambda out: out.writestr(member("socket", stat.S_IFSOCK), ""), "is a link or a device"),
+    "a name twice": (lambda out: [out.writestr("ml-100k.user", text) for text in "ab"] and None, "is there twice"),
+    "a name twice, written otherwise": (lambda out: [out.writestr(n, "a") for n in ("a/b", "a\\b")] and None,
+                                        "is there twice"),
+    "backslashes upwards": (lambda out: out.writestr("a\\..\\..\\b", "a"), "would leave the archive's folder"),
+    "a drive": (lambda out: out.writestr("c:\\windows\\b", "a"), "would leave the archive's folder"),
+    "a network path": (lambda out: out.writestr("\\\\host\\share", "a"), "would leave the archive's folder"),
+    "another way of packing": (lambda out: out.writestr("ml-100k.user", "a" * 999, zipfile.ZIP_BZIP2),
+                               "packed in another way"),
+    "yet another": (lambda out: out.writestr("ml-100k.user", "a" * 999, zipfile.ZIP_LZMA), "packed in another way")}
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_archive_is_refused(case: str, sums: dict[str, Path], tmp_path: Path) -> None:
+    add, message = HOSTILE[case]
+    place = tmp_path / "deep"
+    place.mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with zipfile.ZipFile(place / "a.zip", "w") as out:
+            add(out)
+    with pytest.raises(AmeirError, match=message):
+        fetch_movielens(place / "raw", place / "a.zip")
+    assert sorted(p.name for p in place.iterdir()) == ["a.zip"]
+
+
+@pytest.mark.bad_input
+def test_a_name_with_a_zero_ends_there(sums: dict[str, Path], tmp_path: Path) -> None:
+    content = archive(sums["recbole"], "", "ml-100k.user0../../x").replace(b"ml-100k.user0", b"ml-100k.user\0")
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(AmeirError):
+        fetch_movielens(tmp_path / "raw", tmp_path / "a.zip")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zip", "grouplens", "recbole"]
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(("method", "stated"), [
+    (zipfile.ZIP_DEFLATED, None), (zipfile.ZIP_DEFLATED, 5000), (zipfile.ZIP_BZIP2, 5000), (zipfile.ZIP_LZMA, 5000)])
+def test_a_bomb_is_not_unpacked(method: int, stated: int | None, sums: dict[str, Path], tmp_path: Path) -> None:
+    content = bomb(sums, method, 130 * 2**20)
+    assert len(content) < 2**20
+    (tmp_path / "a.zip").write_bytes(content if stated is None else lying(content, stated))
+    tracemalloc.start()
+    try:
+        with pytest.raises(AmeirError, match="too many for|not a readable zip|packed in another way|checksum of"):
+            fetch_movielens(tmp_path / "raw", tmp_path / "a.zip")
+        assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert not (tmp_path / "raw").exists()
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "large", "large file", "folder of pipes", "link"])
+def test_other_hostile_sources(kind: str, sums: dict[str, Path], tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    if kind.startswith("tar"):
+        with tarfile.open(source, "w:gz" if kind == "tar.gz" else "w") as out:
+            for name, type_ in (("../../ml-100k.user", tarfile.REGTYPE), ("ml-100k.item", tarfile.SYMTYPE),
+                                ("ml-100k.inter", tarfile.LNKTYPE), ("zero", tarfile.CHRTYPE)):
+                info = tarfile.TarInfo(name)
+                info.type, info.linkname = type_, "/etc/passwd"
+                out.addfile(info)
+    elif kind == "large":
+        with source.open("wb") as file:
+            file.truncate(2**40)
+    elif kind == "large file":
+        shutil.copytree(sums["recbole"], source)
+        with (source / "ml-100k.item").open("wb") as file:
+            file.truncate(2**40)
+    elif kind == "folder of pipes":
+        source.mkdir()
+        for path in sums["recbole"].iterdir():
+            os.mkfifo(source / path.name)
+    else:
+        source.symlink_to(source)
+    with pytest.raises(AmeirError, match="not a readable zip|more than|it has none of|no such file|cannot be read"):
+        fetch_movielens(tmp_path / "raw", source)
+    assert not (tmp_path / "raw").exists()
+
+
+@pytest.mark.bad_input
 @pytest.mark.parametrize("how", ["folder", "zip"])
 def test_a_wrong_checksum_is_an_error(how: str, sums: dict[str, Path], tmp_path: Path) -> None:
     path = sums["recbole"] / "ml-100k.item"
@@ -80,6 +209,7 @@ def test_a_wrong_checksum_is_an_error(how: str, sums: dict[str, Path], tmp_path:
     assert not (tmp_path / "raw").exists(), "nothing is written unless all are right"
 
 
+@pytest.mark.bad_input
 def test_other_bad_sources(sums: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "no.zip").write_bytes(b"no zip")
     whole = archive(sums["recbole"], "")

@@ -116,6 +116,7 @@ def test_real_files_converted_to_grouplens_format(real: Path, tmp_path: Path) ->
     assert set(recbole.vocabulary("genres")) == set(GENRES)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("name", "change", "words"), [
     ("ml-100k.inter", lambda s: "", ["empty"]),
     ("ml-100k.inter", lambda s: s.splitlines()[0] + "\n", ["nothing follows the header"]),
@@ -144,6 +145,7 @@ def test_bad_files_are_refused(name: str, change: object, words: list[str], tmp_
     assert not any((tmp_path / "encoded").glob("*")), "bad input leaves nothing behind"
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("change", "words"), [
     (lambda s: s[:-4], ["line 80", "columns where 24"]),
     (lambda s: s.replace("|0|", "|x|", 1), ["line 1", "'x'", "from 0 to 1"]),
@@ -158,6 +160,7 @@ def test_bad_grouplens_items_are_refused(change: object, words: list[str], tmp_p
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
+@pytest.mark.bad_input
 def test_bad_ratings_are_skipped_and_counted(tmp_path: Path) -> None:
     raw = write_movielens(tmp_path / "raw")
     make = DATASETS.get("movielens")
@@ -172,6 +175,7 @@ def test_bad_ratings_are_skipped_and_counted(tmp_path: Path) -> None:
     assert "bad rows, skipped" not in clean.manifest["notes"]
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("name", "row"), [("ml-100k.user", "x\t20\tM\twriter\t02138\n"), ("ml-100k.item", "9\n")])
 def test_users_and_movies_must_be_whole(name: str, row: str, tmp_path: Path) -> None:
     raw = write_movielens(tmp_path / "raw")
@@ -181,6 +185,7 @@ def test_users_and_movies_must_be_whole(name: str, row: str, tmp_path: Path) -> 
         DATASETS.get("movielens")(raw=raw, encoded=tmp_path / "encoded", on_bad_row="skip").prepare()
 
 
+@pytest.mark.bad_input
 def test_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "ml-100k.inter").write_text("x")
     with pytest.raises(AmeirError) as error:
@@ -191,6 +196,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     assert str(tmp_path / "ml-100k.inter") not in str(error.value)
 
 
+@pytest.mark.bad_input
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     raw = write_movielens(tmp_path / "raw")
     (raw / "ml-100k.user").write_bytes(b"\xff\xfe\x00\x80")

@@ -142,6 +142,7 @@ def test_settings_are_those_of_the_configuration(name: str, tmp_path: Path) -> N
             DATASETS.get(name)(raw=tmp_path, encoded=tmp_path, **{key: value})
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("columns", [["user", "item"], ["user", "item", "timestamp", "user"]])
 def test_columns_are_checked(columns: list[str], tmp_path: Path) -> None:
     with pytest.raises(AmeirError, match="needed are user, item, timestamp"):

@@ -11,6 +11,8 @@ from ameir_pl.data import DATASETS
 from ameir_pl.errors import AmeirError
 from tests.data.sequence_helpers import prepare, python2
 
+pytestmark = pytest.mark.bad_input
+
 LARGEST = 2**63 - 1
 STEAM = ("{u'hours': 9.1, u'username': u'Chaos Syren', u'product_id': u'725280', u'page_order': 0, "
          "u'date': u'2017-12-17', u'text': u'This would not be', u'early_access': False, u'page': 1}\n")

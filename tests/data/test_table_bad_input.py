@@ -68,6 +68,7 @@ def cell(row: int, column: str, value: str) -> Callable[[list[str]], list[str]]:
     return change
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("change", "expected"), [
     (cell(7, "click", "2"), ["a.csv, line 7, column 'click'", "'2'", "0 or 1", "on_bad_row=skip"]),
     (cell(7, "click", ""), ["line 7, column 'click'", "nothing"]),
@@ -94,6 +95,7 @@ def test_bad_rows(change: Callable[[list[str]], list[str]], expected: list[str],
     refused(tmp_path, expected)
 
 
+@pytest.mark.bad_input
 def test_skipping_leaves_bad_rows_out_and_counts_them(tmp_path: Path) -> None:
     lines(tmp_path, lambda t: cell(9, "price", "cheap")(cell(7, "click", "2")(t)))
     encoded = load(tmp_path, on_bad_row="skip")
@@ -107,6 +109,7 @@ def test_words_for_missing_values(tmp_path: Path) -> None:
     assert (encoded.columns["dense"] == -1).sum() == 1 and "" in encoded.vocabulary("item")
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("old", "new", "expected"), [
     ("name: item", "name: itm", ["table.yaml: fields[2]", "no column 'itm'", "Did you mean 'item'?"]),
     ("label: click", "label: clik", ["table.yaml: label", "'clik'", "'click'"]),
@@ -149,6 +152,7 @@ def test_mistakes_in_the_description(old: str, new: str, expected: list[str], tm
     refused(tmp_path, expected, GOOD.replace(old, new, 1))
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("text", "expected"), [
     ("", ["must be a mapping", "nothing"]), ("[1]", ["must be a mapping"]), ("a: [", ["table.yaml, line", "not YAML"]),
     (GOOD + "behaviors: {max_len: 0, input: a.csv, fields: [{name: item}]}", ["behaviors.max_len", "at least 1"]),
@@ -166,6 +170,7 @@ def test_other_mistakes_in_the_description(text: str, expected: list[str], tmp_p
     refused(tmp_path, expected, text)
 
 
+@pytest.mark.bad_input
 def test_no_description() -> None:
     with pytest.raises(AmeirError, match=r"dataset\.source=clicks\.yaml"):
         Table(raw="none", encoded="none")
@@ -173,12 +178,14 @@ def test_no_description() -> None:
         Table(raw="none", encoded="none", source="none.yaml")
 
 
+@pytest.mark.bad_input
 def test_the_table_in_place_of_its_description(tmp_path: Path) -> None:
     good().write_parquet(tmp_path / "a.parquet")
     with pytest.raises(AmeirError, match="not UTF-8 text, so not a description"):
         Table(raw="none", encoded="none", source=tmp_path / "a.parquet")
 
 
+@pytest.mark.bad_input
 def test_damaged_files(tmp_path: Path) -> None:
     text = good().write_csv().encode()
     (tmp_path / "a.csv").write_bytes(gzip.compress(text)[:-20])
@@ -198,6 +205,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     refused(tmp_path, ["a.csv", "empty"])
 
 
+@pytest.mark.bad_input
 def test_bad_values_in_parquet_are_named_by_row(tmp_path: Path) -> None:
     def parquet(**columns: Any) -> None:
         good().with_columns(**columns).write_parquet(tmp_path / "a.parquet", row_group_size=10)
@@ -242,6 +250,7 @@ def test_events(tmp_path: Path) -> None:
     refused(tmp_path, ["behaviors.time"], GOOD + PAST.replace("input", "time: when, input"))
 
 
+@pytest.mark.bad_input
 def test_lists_of_unequal_length(tmp_path: Path) -> None:
     text = GOOD + "behaviors: {fields: [{name: h, splitter: ' '}, {name: k, splitter: ' '}]}\n"
     past = pl.DataFrame({"h": ["a b"] * ROWS, "k": ["1 2"] * 30 + ["1"] + ["1 2"] * 29})

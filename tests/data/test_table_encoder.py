@@ -137,6 +137,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("case", MISTAKES)
 def test_tables_that_cannot_be_split(tmp_path: Path, case: str) -> None:
     change, message = MISTAKES[case]

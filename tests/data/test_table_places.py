@@ -17,6 +17,7 @@ from tests.data.test_table_bad_input import GOOD, PAST, ROWS, cell, good, lines,
 RETRIEVAL = "task: retrieval\ninput: r.csv\nuser: user\nitem: item\ntime: t\nbehaviors: {max_len: 5}\n"
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("fill", "expected"), [
     (2**63, ["fields[1].fill_na", str(2**63), "64 bits", "dtype: str"]),
     (-2**63 - 1, ["fields[1].fill_na", "64 bits"]), ("x", ["fields[1].fill_na", "whole number"])])
@@ -44,6 +45,7 @@ def test_retrieval_needs_items_to_rank(items: int, fits: bool, tmp_path: Path) -
     assert batch.negatives.shape[1] == 100
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("character", "line"), [("\0", 1), ("\x07", 3), ("\x1b", 12)])
 def test_control_characters_in_a_description(character: str, line: int, tmp_path: Path) -> None:
     text = (GOOD.strip() + "\n# the end\n" * 3).splitlines()
@@ -51,6 +53,7 @@ def test_control_characters_in_a_description(character: str, line: int, tmp_path
     refused(tmp_path, [f"table.yaml, line {line}: not YAML", f"{ord(character):#06x}"], "\n".join(text))
 
 
+@pytest.mark.bad_input
 def test_a_time_of_lines_that_cannot_be_read(tmp_path: Path) -> None:
     lines(tmp_path, lambda text: [text[0], *(line + ",1" for line in text[1:])])
     for policy in ("fail", "skip"):
@@ -81,6 +84,7 @@ def test_what_is_no_plain_file(tmp_path: Path) -> None:
     refused(tmp_path, ["table.yaml: input", "a.csv is not a plain file"])
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("old", "new", "expected"), [
     ("user: user", "user: usr", ["table.yaml: user", "no column 'usr'", "Did you mean 'user'?"]),
     ("time: t", "split: {type: random}\ntime: tt", ["table.yaml: time", "no column 'tt'"])])
@@ -89,6 +93,7 @@ def test_columns_that_nothing_needs_are_looked_for_too(old: str, new: str, expec
     refused(tmp_path, expected, GOOD.replace(old, new, 1))
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_events_without_a_row(kind: str, tmp_path: Path) -> None:
     good().write_csv(tmp_path / "a.csv")

@@ -129,6 +129,7 @@ NESTED = pl.Series([[[1], [2]]] * ROWS)
 BYTES = pl.Series([b"\xff\xfe"] * ROWS)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(("column", "values", "expected"), [
     ("item", LISTS, ["holds lists", "fields[2]", "type: multivalent"]),
     ("price", LISTS, ["holds lists", "fields[4]", "type: multivalent"]),

@@ -89,6 +89,7 @@ BAD_LINES = {
 }
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("case", BAD_LINES)
 def test_a_line_with_another_number_of_columns(tmp_path: Path, case: str) -> None:
     data, message = BAD_LINES[case]
@@ -120,6 +121,7 @@ BAD_FILES = {
 }
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_a_file_that_cannot_be_read(tmp_path: Path, case: str) -> None:
     data, message = BAD_FILES[case]
@@ -220,6 +222,7 @@ def test_a_quotation_over_many_lines_is_read_once(tmp_path: Path) -> None:
     assert found.rows() == [(2, "1", inside), (20_002, "2", "x")]
 
 
+@pytest.mark.bad_input
 def test_quotation_marks_that_do_not_fit(tmp_path: Path) -> None:
     path = write(tmp_path / "f.csv", b'n,t\n1,a\n2,"b"c\n3,d\n')
     with pytest.raises(AmeirError, match="line 3: the quotation marks of this line do not fit"):

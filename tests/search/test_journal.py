@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,18 @@ def phase(tmp_path: Path) -> Phase:
     return Journal(tmp_path / ".progress", "settings").phase("stage1/supernet", "model")
 
 
+def holding(text: str) -> Callable[[Path], None]:
+    """Return what writes a checkpoint."""
+    return lambda path: torch.save({"text": text}, path)
+
+
 def again(phase: Phase, identity: str = "settings", model: str = "model") -> Phase:
     return Journal(phase.folder.parent, identity).phase("stage1/supernet", model)
 
 
 def test_a_finished_phase_comes_back_exactly(phase: Phase) -> None:
     assert phase.done() is None
-    phase.save(lambda path: path.write_bytes(b"x") and None, 3)
+    phase.save(holding("x"), 3)
     phase.finish(VALUES, TENSORS)
     values, tensors = again(phase).done()  # type: ignore[misc]
     assert values == VALUES
@@ -61,7 +67,7 @@ def test_every_flipped_bit_of_a_result_is_noticed(phase: Phase, name: str) -> No
 
 def test_checkpoints_the_two_newest_are_kept_and_a_damaged_one_passed_over(phase: Phase) -> None:
     for step in (1, 2, 3):
-        phase.save(lambda path, step=step: path.write_text(f"at {step}") and None, step)  # type: ignore[misc]
+        phase.save(holding(f"at {step}"), step)
     assert sorted(p.name for p in phase.folder.glob("*.ckpt")) == ["step-2.ckpt", "step-3.ckpt"]
     assert again(phase).checkpoint() == phase.folder / "step-3.ckpt"
     (phase.folder / "step-3.ckpt").write_text("at 4")
@@ -70,8 +76,27 @@ def test_checkpoints_the_two_newest_are_kept_and_a_damaged_one_passed_over(phase
     assert again(phase).checkpoint() is None
 
 
+class Evil:
+    """Unpickling it writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (self.path,))
+
+
+def test_a_checkpoint_that_would_run_code_is_passed_over(phase: Phase, tmp_path: Path,
+                                                         capsys: pytest.CaptureFixture[str]) -> None:
+    phase.save(holding("at 1"), 1)
+    phase.save(lambda path: torch.save({"state": TENSORS, "more": Evil(tmp_path / "ran")}, path), 2)
+    assert again(phase).checkpoint() == phase.folder / "step-1.ckpt"
+    assert not (tmp_path / "ran").exists()
+    assert "step-2.ckpt cannot be used (it is no file of tensors and plain values" in capsys.readouterr().err
+
+
 def test_an_index_cannot_point_outside(phase: Phase, tmp_path: Path) -> None:
-    phase.save(lambda path: path.write_text("at 1") and None, 1)
+    phase.save(holding("at 1"), 1)
     (phase.folder / "step-1.ckpt").rename(tmp_path / "out.ckpt")
     index = phase.folder / "checkpoints.json"
     index.write_text(index.read_text().replace("step-1.ckpt", "../../out.ckpt"))
@@ -79,7 +104,7 @@ def test_an_index_cannot_point_outside(phase: Phase, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(phase: Phase) -> None:
-    phase.save(lambda path: path.write_text("at 1") and None, 1)
+    phase.save(holding("at 1"), 1)
 
     def full(path: Path) -> None:
         path.write_text("hal")
@@ -185,7 +210,7 @@ def test_the_log_is_cut_to_what_was_kept(tmp_path: Path) -> None:
     write("a\n")
     journal.phase("a").finish({}, TENSORS)
     write("b1\n")
-    journal.phase("b").save(lambda path: path.write_text("1") and None, 1)
+    journal.phase("b").save(holding("1"), 1)
     write("b2\n")
     journal = begin()
     assert journal.phase("a").done() is not None

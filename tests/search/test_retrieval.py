@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ameir_pl.atomic import unsealed
 from ameir_pl.cli import search
 from ameir_pl.errors import AmeirError
 from tests.data.make import write_sequences
@@ -35,7 +36,7 @@ def test_from_file_to_metrics(form: str, loss: str, negatives: int, beauty: Tiny
             assert set(row[split]) == NAMES
             assert all(0 <= v <= 1 for v in row[split].values())
             assert row[split]["hr@1"] <= row[split]["ndcg@5"] <= row[split]["hr@5"] <= row[split]["hr@10"]
-    assert json.loads((beauty.folder() / "metrics.json").read_text()) == metrics
+    assert unsealed(json.loads((beauty.folder() / "metrics.json").read_text())) == metrics
     assert set(metrics["seconds"]) == {"prepare", "stage1", "finetune"}
     assert not (beauty.folder() / "stage2").exists()
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ameir_pl.atomic import SEAL, content_sum
 from ameir_pl.errors import AmeirError
 
 VERSION = 1
@@ -63,12 +64,14 @@ def planting(folder: Path, names: Sequence[str]) -> Iterator[Path]:
 
 
 def write_truth(folder: Path, truth: dict[str, Any]) -> dict[str, Any]:
-    """Write ``truth.json`` beside finished raw files, sorted and indented; return the truth as it reads from there.
+    """Write ``truth.json`` beside finished raw files, sorted, indented and sealed; return the truth as it reads from
+    there.
 
     ``files`` is added to it: the size of each raw file in bytes, which tells later whether truth and files belong
     together.
     """
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-    text = json.dumps({**truth, "files": sizes}, indent=1, sort_keys=True, allow_nan=False)
+    plain = json.loads(json.dumps({**truth, "files": sizes}, sort_keys=True, allow_nan=False))
+    text = json.dumps({**plain, SEAL: content_sum(plain)}, indent=1)
     (folder / TRUTH).write_text(text + "\n", encoding="utf-8")
-    return json.loads(text)
+    return plain

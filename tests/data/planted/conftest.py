@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ameir_pl.atomic import unsealed
 from ameir_pl.data.planted import GENERATORS, TRUTH
 
 ROWS = {"alimama": 6000, "avazu": 6000, "criteo": 6000, "movielens": 6000, "synthetic": 6000, "beauty": 4000,
@@ -25,6 +26,6 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Pat
         if key not in made:
             made[key] = tmp_path_factory.mktemp("planted") / name
             GENERATORS.get(name)(made[key], *key[1:])
-        return made[key], json.loads((made[key] / TRUTH).read_text(encoding="utf-8"))
+        return made[key], unsealed(json.loads((made[key] / TRUTH).read_text(encoding="utf-8")))
 
     return give
