@@ -25,7 +25,6 @@ from tests.data.alimama_reference import make as write_alimama
 from tests.data.make import write_movielens
 from tests.data.test_table_bad_input import GOOD, PAST, good
 
-pytestmark = pytest.mark.bad_input
 SECONDS = 30
 """What no bad file may take longer than."""
 JOIN = GOOD.replace("fields:", "join: [{input: s.csv, on: item}]\nfields:\n  - {name: shop, dtype: int}", 1)
@@ -145,6 +144,7 @@ def refused(load: Callable[[Path, Path], Any], path: Path, out: Path) -> str:
     return str(caught.value)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("content", CONTENTS)
 @pytest.mark.parametrize("loader", LOADERS)
 def test_contents(loader: str, content: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +185,7 @@ def _socket(path: Path) -> None:
     os.chdir(here)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("put", [_folder, _pipe, _loop, _nowhere, _device, _socket])
 @pytest.mark.parametrize("loader", LOADERS)
 def test_what_is_no_file(loader: str, put: Callable[[Path], None], whole: Path, tmp_path: Path) -> None:
@@ -194,6 +195,7 @@ def test_what_is_no_file(loader: str, put: Callable[[Path], None], whole: Path, 
     assert path.name in refused(load, path, tmp_path) or name == "rows.txt"
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("loader", LOADERS)
 def test_a_file_that_may_not_be_read(loader: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
                                      ) -> None:
