@@ -141,6 +141,8 @@ class Schema:
             return cls(**plain)
         except (TypeError, ValueError, AttributeError) as error:
             raise AmeirError(f"{source} is not a schema: {error}.") from error
+        except AmeirError as error:
+            raise AmeirError(f"{source}: {error}") from error
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that change with any part of the schema."""

@@ -88,8 +88,9 @@ class Source:
         words = [word.strip() for word in header(path, self.separator_of(path), self.advice)]
         numbers = [word for word in words if is_number(word)]
         if numbers:
-            raise AmeirError(f"{path}, line 1: '{numbers[0][:60]}' is a value, so the file has no header. Put one on top, "
-                             f"or name its {len(words)} columns in {self.description}: `columns: [label, user, …]`.")
+            raise AmeirError(f"{path}, line 1: '{numbers[0][:60]}' is a value, so the file has no header. Put one on "
+                             f"top, or name its {len(words)} columns in {self.description}: `columns: [label, user, "
+                             "…]`.")
         need_header(words, (), path, self.advice)
         if LINE in words:
             raise AmeirError(f"{path}, line 1: a column may not be called '{LINE}', which numbers the lines. Rename "

@@ -28,7 +28,6 @@ from ameir_pl.data.dataset import planted_truth
 from ameir_pl.data.planted.writing import write_truth
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import read_bundle
-from ameir_pl.export.onnx import OnnxModel
 from ameir_pl.reports.table import read_metrics
 from ameir_pl.search.journal import Journal
 from ameir_pl.search.run_folder import RunFolder, load_weights
@@ -204,7 +203,8 @@ def test_a_flipped_bit_or_a_cut_is_noticed(kind: str, place: Place) -> None:
         try:
             return None if read(place) == expected else False
         except AmeirError as error:
-            assert path.name in str(error) and any(word in str(error) for word in ADVICE), f"{what}: {error}"
+            named = path.name in str(error) or str(path.parent) in str(error)
+            assert named and any(word in str(error) for word in ADVICE), f"{what}: {error}"
             return True
 
     counts = count(kind, place, look)
@@ -243,8 +243,6 @@ def test_unfinished_work_that_is_damaged_is_said_and_done_again(kind: str, place
         return (found.name if isinstance(found, Path) else found) == instead
 
     counts = count(f"progress/{kind}", place, look)
-    with capsys.disabled():
-        pass
     assert counts["noticed"] + counts["same"] == FLIPS and counts["noticed cuts"] + counts["same cuts"] == CUTS
     if not kind.endswith(".json"):
         assert counts["same"] == counts["same cuts"] == 0
@@ -284,7 +282,7 @@ def test_what_a_disk_loses_by_itself_is_noticed_by_prepare(large: Place, monkeyp
     # As the disk would have it: other bytes, the stamps that were remembered.
     monkeypatch.setattr(encoded, "remembered_sha256", lambda path, memory: stated[path.name]["sha256"])
     found = Encoded(large.data)
-    with pytest.raises(AmeirError, match=r"values.npy: its checksum differs.* ameir data prepare dataset=movielens"):
+    with pytest.raises(AmeirError, match=r"values.npy: its checksum differs.*ameir data prepare dataset=movielens"):
         found.verify()
     path.write_bytes(content)
     monkeypatch.setattr(encoded, "remembered_sha256", stamps)
@@ -346,18 +344,3 @@ def test_files_of_earlier_versions_have_no_checksum_and_are_read(copied: Tiny) -
     search.main(copied("stage=1"))
     write_sealed(path, summary)
     search.main(copied("stage=1"))
-
-
-def test_an_exported_file(copied: Tiny) -> None:
-    pytest.importorskip("onnx"), pytest.importorskip("onnxruntime"), pytest.importorskip("onnxscript")
-    path = export.main(copied())
-    content = path.read_bytes()
-    OnnxModel(path, threads=1)
-    noticed = 0
-    for what, other in damaged(content, "model.onnx"):
-        path.write_bytes(other)
-        with pytest.raises(AmeirError, match="model.onnx") as caught:
-            OnnxModel(path, threads=1)
-        assert "ameir export" in str(caught.value), f"{what}: {caught.value}"
-        noticed += 1
-    print(f"run/model.onnx: {noticed - CUTS} of {FLIPS} flipped bits noticed, {CUTS} of {CUTS} cuts")

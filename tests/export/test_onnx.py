@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,3 +152,22 @@ def test_what_is_not_onnx_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AmeirError, match="cannot be read as an ONNX model"):
         OnnxModel(tmp_path / "model.onnx")
     assert LARGEST < 2**31
+
+
+def test_a_flipped_bit_or_a_cut_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    export_onnx(bundle_of(model_of("no history")), path)
+    content, generator = path.read_bytes(), random.Random(1)
+    OnnxModel(path, threads=1)
+    for bit in generator.sample(range(8 * len(content)), 20):
+        path.write_bytes(content[:bit // 8] + bytes([content[bit // 8] ^ 1 << bit % 8]) + content[bit // 8 + 1:])
+        with pytest.raises(AmeirError, match=r"model\.onnx .*Export it again: ameir export"):
+            OnnxModel(path, threads=1)
+    for at in [0, *generator.sample(range(len(content)), 5)]:
+        path.write_bytes(content[:at])
+        with pytest.raises(AmeirError, match=r"model\.onnx .*Export it again: ameir export"):
+            OnnxModel(path, threads=1)
+    path.write_bytes(content)
+    path.with_name("model.onnx.data").write_bytes(b"weights of another model")
+    with pytest.raises(AmeirError, match="is damaged"):
+        OnnxModel(path, threads=1)
