@@ -33,7 +33,6 @@ def cluster(wanted: str, otherwise: str) -> Iterator[Any]:
         Stopped: a signal came while Ray was waited for.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
     except ImportError as error:
@@ -43,7 +42,7 @@ def cluster(wanted: str, otherwise: str) -> Iterator[Any]:
         yield ray
         return
     address = os.environ.get(ADDRESS)
-    local = {} if address else {"include_dashboard": False}
+    local: dict[str, Any] = {} if address else {"include_dashboard": False}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:

@@ -133,18 +133,14 @@ class Session:
 def make_dataset(config: Config) -> Dataset:
     """Return the dataset that the configuration names."""
     settings, data = config.dataset, Path(config.paths.data)
-    elsewhere = config.preparation == "ray"
-    source = settings.source
-    if elsewhere:  # other processes may run in other folders
-        data, source = data.absolute(), None if source is None else os.path.abspath(source)
     try:
         dataset = DATASETS.get(settings.name)(raw=data / "raw" / settings.name, encoded=data / "encoded",
-                                              source=source, max_len=settings.max_len,
+                                              source=settings.source, max_len=settings.max_len,
                                               on_bad_row=cast(Policy, settings.on_bad_row), **settings.options)
     except TypeError as error:
         raise AmeirError(f"Configuration: dataset.options={settings.options} does not fit {settings.name}: {error}.") \
             from error
-    if elsewhere:
+    if config.preparation == "ray":
         if not dataset.in_parts:
             raise AmeirError(f"preparation=ray encodes a table in parts (dataset=table); {settings.name} is prepared "
                              "on one machine. Leave preparation=ray out.")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -76,9 +77,9 @@ class RayParts:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        work = self._ray.put((function, list(items), self._folder))
+        work = self._ray.put((function, list(items), self._folder, os.getcwd()))
         done = ray.data.from_items(list(range(len(items))), override_num_blocks=len(items)).map(
-            partial(_work, work), num_cpus=1, max_retries=RETRIES)
+            partial(_work, work), num_cpus=1, ray_remote_args_fn=_remote_arguments)
         waiting: dict[int, Outcome] = {}
         turn = 0
         try:
@@ -95,11 +96,17 @@ class RayParts:
                              "enough memory? preparation=local needs the least.") from error
 
 
+def _remote_arguments() -> dict[str, Any]:
+    return {"max_retries": RETRIES}  # Ray Data's own default is to go on for ever
+
+
 def _work(work: Any, row: dict[str, Any]) -> dict[str, Any]:
     """Do one piece; run by a worker of Ray."""
     import ray
 
-    function, items, folder = ray.get(work)
+    function, items, folder, here = ray.get(work)
+    with suppress(OSError):  # relative paths are those of the command; messages have them as they were given
+        os.chdir(here)
     if not folder.is_dir():
         return {"number": row["item"], "outcome": Outcome(error=AmeirError(
             f"{folder} is not there on {socket.gethostname()}: all machines of the Ray cluster must see one folder of "

@@ -51,6 +51,7 @@ input: events
 user: user
 time: t
 item: item
+behaviors: {max_len: 4}
 """
 PARTS = 4
 
@@ -126,7 +127,7 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-@pytest.mark.parametrize("text", [ABOUT, LISTS, NEXT])
+@pytest.mark.parametrize("text", [ABOUT, LISTS, NEXT], ids=["events", "lists", "next item"])
 def test_the_bytes_are_those_of_one_machine(table: Path, text: str, cluster: None, tmp_path: Path) -> None:
     here = described(table, text, on_bad_row="skip").prepare()
     there = described(table, text, on_bad_row="skip")
