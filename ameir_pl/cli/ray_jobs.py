@@ -71,7 +71,7 @@ class _Sweep:
         self.outcomes: dict[int, Outcome] = {}
 
     def run(self) -> list[Any]:
-        console().print(f"{len(self.jobs)} jobs of {self.jobs[0].threads} threads each, as tasks of Ray", markup=False)
+        console().print(f"{len(self.jobs)} jobs as tasks of Ray, {THREADS}={self.jobs[0].threads}", markup=False)
         try:
             while self.running:
                 if (signal := requested()) is not None:
@@ -118,7 +118,7 @@ class _Sweep:
     def _cancel(self) -> None:
         """Ask the jobs that run to save and end, and end them where they do not."""
         until = time.monotonic() + SAVING
-        for reference in self.running:
+        for reference in reversed(self.running):  # first those that have not begun, so that they do not now
             self.ray.cancel(reference)
         while self.running and time.monotonic() < until:
             self._look(LOOK)

@@ -30,7 +30,7 @@ class Job:
 
     Args:
         number: from 1.
-        overrides: as given, for messages.
+        overrides: those that tell it from the other jobs, for messages.
         arguments: what its command is called with where it runs: with absolute paths.
         config: typed configuration.
         folder: of the run.
@@ -47,7 +47,7 @@ class Job:
     gpus: int
 
     def __str__(self) -> str:
-        return f"job {self.number} ({' '.join(self.overrides)})"
+        return f"job {self.number} ({' '.join(self.overrides) or 'the only one'})"
 
 
 def sweep(overrides: Sequence[str]) -> list[list[str]]:
@@ -82,14 +82,15 @@ def planned(config_name: str, lists: Sequence[Sequence[str]]) -> list[Job]:
         raise AmeirError("launcher=ray starts the processes of a sweep itself: give the command once, without "
                          "torchrun, and to one task of srun.")
     composed = [load_config(config_name, list(overrides)) for overrides in lists]
-    jobs = [_job(number, overrides, *both) for number, (overrides, both) in enumerate(zip(lists, composed, strict=True),
-                                                                                     1)]
+    differ = [at for at, values in enumerate(zip(*lists, strict=True)) if len(set(values)) > 1]
+    jobs = [_job(number, overrides, tuple(overrides[at] for at in differ), *both)
+            for number, (overrides, both) in enumerate(zip(lists, composed, strict=True), 1)]
     first: dict[Path, Job] = {}
     for job in jobs:
         other = first.setdefault(job.folder, job)
         if other is not job:
             raise AmeirError(f"{other} and {job} would write to one run folder, {job.folder}, at the same time. Give "
-                             f"each its own: '{_hint(lists, composed[0][1])}'.")
+                             f"each its own: '{_hint(jobs[0], composed[0][1])}'.")
     prepared = set()
     for job in jobs:
         settings = job.config.dataset
@@ -101,13 +102,12 @@ def planned(config_name: str, lists: Sequence[Sequence[str]]) -> list[Job]:
     return jobs
 
 
-def _job(number: int, overrides: Sequence[str], config: Any, composed: DictConfig) -> Job:
+def _job(number: int, overrides: Sequence[str], own: tuple[str, ...], config: Any, composed: DictConfig) -> Job:
     processes = wanted_processes(composed.trainer)
     accelerator = str(composed.trainer.get("accelerator", "auto"))
     if processes > 1:
         raise AmeirError(f"launcher=ray runs each job in one process, and trainer.devices={composed.trainer.devices} "
-                         f"asks for {processes} (job {number}: {' '.join(overrides)}). Use trainer=cpu or trainer=gpu, "
-                         "or launcher=local.")
+                         f"asks for {processes}. Use trainer=cpu or trainer=gpu, or launcher=local.")
     words = os.environ.get(THREADS, "1")
     if not words.isdigit() or int(words) < 1:
         raise AmeirError(f"{THREADS}={words} must be a whole number of at least 1.")
@@ -118,13 +118,13 @@ def _job(number: int, overrides: Sequence[str], config: Any, composed: DictConfi
         if path is not None:
             quoted = QuotedString(text=os.path.abspath(path), quote=Quote.single).with_quotes()
             arguments.append(f"{key}={quoted}")
-    return Job(number, tuple(overrides), tuple(arguments), config, run_path(config).resolve(), int(words),
+    return Job(number, own, tuple(arguments), config, run_path(config).resolve(), int(words),
                1 if accelerator in ("gpu", "cuda") else 0)
 
 
-def _hint(lists: Sequence[Sequence[str]], composed: DictConfig) -> str:
+def _hint(job: Job, composed: DictConfig) -> str:
     """What to write for run=, of the keys that tell the jobs apart."""
-    differ = [values[0].split("=", 1)[0].lstrip("+") for values in zip(*lists, strict=True) if len(set(values)) > 1]
-    keys = [f"{key}.name" if OmegaConf.is_config(OmegaConf.select(composed, key)) else key for key in differ]
+    swept = [override.split("=", 1)[0].lstrip("+") for override in job.overrides]
+    keys = [f"{key}.name" if OmegaConf.is_config(OmegaConf.select(composed, key)) else key for key in swept]
     named = "-".join(f"${{{key}}}" for key in keys if isinstance(OmegaConf.select(composed, key), str | int | float))
     return f"run={named or '…'}"

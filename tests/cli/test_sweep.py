@@ -43,7 +43,7 @@ REFUSED = [
     (("seed=1,2", "fairness=split,full", "run=${seed}"), r"'run=\$\{seed\}-\$\{fairness\}'"),
     (("budget=demo,paper",), r"'run=\$\{budget.name\}'"),
     (("dataset.train.learning_rate=0.1,0.01",), r"'run=\$\{dataset.train.learning_rate\}'"),
-    (("seed=1,2", "run=${seed}", "trainer=ddp_cpu"), r"one process.*asks for 2.*job 1.*launcher=local"),
+    (("seed=1,2", "run=${seed}", "trainer=ddp_cpu"), r"one process.*asks for 2.*launcher=local"),
     (("seed=1,2", "run=${seed}", "fairness=fair"), "There is no fairness=fair"),
     (("seed=1,2", "run=${seed}", "dataset.source=nowhere"), "nowhere"),
 ]
