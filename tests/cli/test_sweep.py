@@ -139,7 +139,8 @@ def test_a_worker_that_is_killed_changes_nothing(tiny: Tiny, two_nodes: Any, one
                                                  capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     here = tiny.at(tmp_path / "here")
-    sweep_of = ("seed=1,2,3,4", "run=s${seed}", *LONG)
+    rest = ("run=s${seed}", *LONG)
+    sweep_of = ("seed=1,2,3,4", *rest)
     expected = train.main(["--multirun", *here(*sweep_of)])
     killed: list[int] = []
     killer = threading.Thread(target=lambda: killed.append(kill_while_it_trains(tiny.folder("s2"))), daemon=True)
@@ -157,7 +158,7 @@ def test_a_worker_that_is_killed_changes_nothing(tiny: Tiny, two_nodes: Any, one
         assert results(mine) == results(theirs) and contents(mine).keys() == contents(theirs).keys()
         assert len((mine / "metrics.csv").read_text().splitlines()) == len(
             (theirs / "metrics.csv").read_text().splitlines()), "each line once"
-    again = train.main(["--multirun", *tiny(RAY, *sweep_of, "seed=2")])
+    again = train.main(["--multirun", *tiny(RAY, "seed=2", *rest)])
     assert again == found[1:2], "a finished run is found"
 
 
