@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "ameir_pl"
 # A layer imports itself and the layers before it. Siblings of one layer do not import each other.
 LAYERS: list[set[str]] = [
-    {"errors", "registry", "schema", "batch", "atomic", "progress", "ranks", "stopping"},
+    {"errors", "registry", "schema", "batch", "atomic", "progress", "ranks", "stopping",
+     "ray_cluster"},
     {"space"},
     {"architecture_file"},
     {"data", "nn"},
@@ -31,6 +32,7 @@ CONFINED = {
     "lightning": {"tasks", "callbacks", "cli", "data.loader"},
     "hydra": {"cli"},
     "omegaconf": {"cli"},
+    "ray": {"ray_cluster", "data.ray_parts", "cli.ray_jobs"},
     "wandb": {"callbacks", "reports", "cli"},
     "pickle": set(), "_pickle": set(), "cloudpickle": set(), "dill": set(), "joblib": set(), "shelve": set(),
     "marshal": set(), "code": set(), "pty": set(), "commands": set(),

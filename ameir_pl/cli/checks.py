@@ -31,6 +31,8 @@ LEAST = {
     "budget.keep": 1, "budget.paths": 1, "budget.finetune_epochs": 1, "budget.patience": 1,
     "checkpoint.every_steps": 1, "checkpoint.every_minutes": 0}
 """The least value of every number of the configuration."""
+PLACES = ("local", "ray")
+"""Where jobs run and parts of data are prepared."""
 
 
 def check_values(config: Config) -> None:
@@ -49,6 +51,9 @@ def check_values(config: Config) -> None:
         check_stage_settings(config)
     if config.fairness not in FAIRNESS:
         raise AmeirError(f"There is no fairness={config.fairness}.{did_you_mean(config.fairness, FAIRNESS)}")
+    for key, where in (("launcher", config.launcher), ("preparation", config.preparation)):
+        if where not in PLACES:
+            raise AmeirError(f"There is no {key}={where}.{did_you_mean(where, PLACES)}")
     for name in filter(None, (config.reference, None if config.model.name == "ameir" else config.model.name)):
         BASELINES.get(name)
 

@@ -16,7 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from ameir_pl.cli.compose import load_config
 from ameir_pl.cli.launch import launch, launched, meet, wanted_processes
+from ameir_pl.cli.ray_jobs import run_jobs
 from ameir_pl.cli.secrets import refuse_secrets
+from ameir_pl.cli.sweep import planned, sweep
 from ameir_pl.errors import AmeirError, Stopped, explained
 from ameir_pl.progress import console
 from ameir_pl.ranks import rank, writes
@@ -90,7 +92,10 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool) -> An
                          "written key=value.")
     jobs = sweep(overrides) if many else [overrides]
     if trains:
-        trainer = load_config(config_name, jobs[0])[1].trainer
+        composed = load_config(config_name, jobs[0])[1]
+        if many and composed.launcher == "ray":
+            return run_jobs(body.__module__, planned(config_name, jobs))
+        trainer = composed.trainer
         if wanted_processes(trainer) > 1 and not launched():
             launch(wanted_processes(trainer), body.__module__.split(".")[-1], arguments)
         meet(trainer)
@@ -100,31 +105,11 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool) -> An
 
 def _one(body: Body, config_name: str, overrides: list[str]) -> Any:
     config, composed = load_config(config_name, overrides)
+    if composed.get("launcher") == "ray":
+        raise AmeirError("launcher=ray runs the jobs of --multirun, of search, train and finetune. Leave it out here.")
     # Lightning's notes on accelerators and its tips are noise beside our own lines.
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_utilities"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", ".*`lr_scheduler.step..` before `optimizer.step..`.*")
     return body(config, composed)
-
-
-def sweep(overrides: Sequence[str]) -> list[list[str]]:
-    """Return the override lists of a multirun: every combination of the values separated by commas, as Hydra reads
-    them."""
-    from itertools import product
-
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
-
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except OverrideParseException as error:
-        raise AmeirError(f"Cannot read the override '{error.override}'.") from error
-    choices = []
-    for override in parsed:
-        if override.is_sweep_override():
-            key = override.get_key_element()
-            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
-        else:
-            choices.append([override.input_line or ""])
-    return [list(c) for c in product(*choices)]

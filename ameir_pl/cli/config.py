@@ -107,6 +107,8 @@ class Config:
     overwrite: bool = False
     detect_anomaly: bool = False
     debug: bool = False
+    launcher: str = "local"
+    preparation: str = "local"
     model: ModelChoice = field(default_factory=ModelChoice)
     architecture: str | None = None
 

@@ -38,6 +38,7 @@ from ameir_pl.cli.engine import LightningEngine
 from ameir_pl.cli.run_settings import check_run_data, check_run_folder, recover, settings_fingerprint
 from ameir_pl.data import DATASETS, AmeirDataModule, Dataset
 from ameir_pl.data.bad_rows import Policy
+from ameir_pl.data.ray_parts import RayParts
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.capacity import aggregation_width
 from ameir_pl.objectives import make_objective
@@ -133,12 +134,18 @@ def make_dataset(config: Config) -> Dataset:
     """Return the dataset that the configuration names."""
     settings, data = config.dataset, Path(config.paths.data)
     try:
-        return DATASETS.get(settings.name)(raw=data / "raw" / settings.name, encoded=data / "encoded",
-                                           source=settings.source, max_len=settings.max_len,
-                                           on_bad_row=cast(Policy, settings.on_bad_row), **settings.options)
+        dataset = DATASETS.get(settings.name)(raw=data / "raw" / settings.name, encoded=data / "encoded",
+                                              source=settings.source, max_len=settings.max_len,
+                                              on_bad_row=cast(Policy, settings.on_bad_row), **settings.options)
     except TypeError as error:
         raise AmeirError(f"Configuration: dataset.options={settings.options} does not fit {settings.name}: {error}.") \
             from error
+    if config.preparation == "ray":
+        if not dataset.in_parts:
+            raise AmeirError(f"preparation=ray encodes a table in parts (dataset=table); {settings.name} is prepared "
+                             "on one machine. Leave preparation=ray out.")
+        dataset.executor = RayParts()
+    return dataset
 
 
 def fill_stages(config: Config, composed: DictConfig) -> list[int]:

@@ -28,7 +28,8 @@ from ameir_pl.data.histories import TIME, USER
 from ameir_pl.data.layouts import ALIMAMA
 from ameir_pl.data.splits import TEST, TRAIN, GivenSplit, sampled_users
 from ameir_pl.data.store import Tables
-from ameir_pl.data.table_encoder import LABEL, SPLIT, Plan, encode_table
+from ameir_pl.data.table_encoder import encode_table
+from ameir_pl.data.table_plan import LABEL, SPLIT, Plan
 from ameir_pl.data.text import BLOCK
 from ameir_pl.errors import AmeirError
 

@@ -14,7 +14,8 @@ from ameir_pl.data.delimited import chunks, header, need_header
 from ameir_pl.data.layouts import AVAZU
 from ameir_pl.data.splits import RandomSplit
 from ameir_pl.data.store import Tables
-from ameir_pl.data.table_encoder import LABEL, Plan, encode_table
+from ameir_pl.data.table_encoder import encode_table
+from ameir_pl.data.table_plan import LABEL, Plan
 from ameir_pl.errors import AmeirError
 
 RAW_FIELDS = tuple(f.name for f in AVAZU.fields)[3:]

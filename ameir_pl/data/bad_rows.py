@@ -50,6 +50,11 @@ class BadRows:
         if len(self.first) < SHOWN:
             self.first.append(what)
 
+    def extend(self, later: BadRows) -> None:
+        """Count what was skipped in the parts behind, which were read by themselves."""
+        self.skipped += later.skipped
+        self.first = [*self.first, *later.first][:SHOWN]
+
     def drop(self, table: pl.DataFrame, bad: pl.Series, path: Path, column: str, expected: str) -> pl.DataFrame:
         """Return the rows that are not bad.
 

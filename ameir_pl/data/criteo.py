@@ -15,7 +15,8 @@ from ameir_pl.data.delimited import chunks, header, is_number, need_header
 from ameir_pl.data.layouts import CRITEO
 from ameir_pl.data.splits import RandomSplit
 from ameir_pl.data.store import Tables
-from ameir_pl.data.table_encoder import LABEL, Plan, encode_table
+from ameir_pl.data.table_encoder import encode_table
+from ameir_pl.data.table_plan import LABEL, Plan
 from ameir_pl.data.text import first_lines
 from ameir_pl.errors import AmeirError
 

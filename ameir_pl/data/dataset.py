@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from ameir_pl.atomic import unsealed
 from ameir_pl.data.bad_rows import BadRows, Policy
 from ameir_pl.data.encoded import Encoded
+from ameir_pl.data.executors import Executor, Threads
 from ameir_pl.data.planted import GENERATORS
 from ameir_pl.data.planted.writing import TRUTH
 from ameir_pl.data.store import MEMORY, SPLITS, Tables, remembered_sha256, store
@@ -43,6 +44,8 @@ class Dataset(ABC):
         opens: the class that opens the encoded folder.
         chooses_rows: options that choose the test rows; what a generator says of those is true with their defaults.
         paper_rows: rows of the full dataset by split, as the paper's tables have them; empty where they have none.
+        in_parts: whether :meth:`encode` uses ``executor``.
+        executor: who reads parts and encodes columns; it changes nothing in the result.
 
     Args:
         raw: folder for fetched raw files, such as ``data/raw/movielens``.
@@ -62,6 +65,8 @@ class Dataset(ABC):
     opens: ClassVar[type[Encoded]] = Encoded
     chooses_rows: ClassVar[tuple[str, ...]] = ()
     paper_rows: ClassVar[dict[str, int]] = {}
+    in_parts: ClassVar[bool] = False
+    executor: Executor = Threads()
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None,
                  max_len: int = 0, on_bad_row: Policy = "fail") -> None:

@@ -57,6 +57,12 @@ class Spill:
         self._parts.append((path, len(table), weight))
         self.rows += len(table)
 
+    def extend(self, behind: Spill) -> None:
+        """Put the rows of another spill behind these; its files stay where they are."""
+        self.schema = self.schema or behind.schema
+        self._parts += behind._parts
+        self.rows += behind.rows
+
     def read(self, columns: Sequence[str]) -> Iterator[tuple[slice, pl.DataFrame]]:
         """Yield (its rows, table) of consecutive segments of some columns, in the order they were added."""
         start = 0
@@ -127,8 +133,9 @@ class Scratch:
         self._file.write(np.ascontiguousarray(values, self.dtype).data)
 
     def close(self) -> None:
-        """Finish writing."""
+        """Finish writing; what is left is a path, which another process can read."""
         self._file.close()
+        del self._file
 
     def read(self, rows: slice) -> np.ndarray:
         """Return rows (n, width)."""

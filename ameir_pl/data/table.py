@@ -13,7 +13,7 @@ from ameir_pl.data.histories import TIME, USER
 from ameir_pl.data.leave_one_out import leave_one_out, most_items
 from ameir_pl.data.sequence_files import core
 from ameir_pl.data.splits import GivenSplit, TimeSplit
-from ameir_pl.data.store import Tables
+from ameir_pl.data.store import SCRATCH, Tables
 from ameir_pl.data.table_columns import (
     Output,
     behavior_lists,
@@ -24,8 +24,9 @@ from ameir_pl.data.table_columns import (
     time_output,
 )
 from ameir_pl.data.table_description import Behaviors, read_description
-from ameir_pl.data.table_encoder import LABEL, LISTED, SPLIT, Events, Plan, encode_table
+from ameir_pl.data.table_encoder import Events, encode_table
 from ameir_pl.data.table_fields import FieldSpec
+from ameir_pl.data.table_plan import LABEL, LISTED, SPLIT, Plan
 from ameir_pl.data.table_reader import TableReader
 from ameir_pl.data.table_times import Clock
 from ameir_pl.errors import AmeirError
@@ -52,6 +53,7 @@ class Table(Dataset):
     """
 
     name = "table"
+    in_parts = True
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int = 0,
                  on_bad_row: Policy = "fail") -> None:
@@ -92,10 +94,14 @@ class Table(Dataset):
 
     def encode(self, files: dict[str, Path], folder: Path) -> Tables:
         """Read and encode the table; raises ``AmeirError`` with file, line or row, and column for bad input."""
+        with self.executor.at(folder):
+            return self._encode(files, folder)
+
+    def _encode(self, files: dict[str, Path], folder: Path) -> Tables:
         about = self.description
         reader = TableReader(about.source, about.joins, about.missing, self.on_bad_row)
         if about.task == "retrieval":
-            return self._sequences(reader)
+            return self._sequences(reader, folder)
         behaviors = about.behaviors
         for place, column in (("user", about.user), ("time", about.time)):
             if column and (behaviors is None or behaviors.source is None):
@@ -110,20 +116,20 @@ class Table(Dataset):
                                  "histories end before.")
             clock = clock.joint(there, f"{reader.path}, column '{about.time}',",
                                 f"{event_reader.path}, column '{behaviors.time}'")
-            events = _events(event_reader, behaviors, clock)
+            events = self._events(event_reader, behaviors, clock, folder)
         outputs += self._timed(reader, clock, events is not None)
-        tables = encode_table(self._plan(files), reader.tables(outputs), folder, reader.path, reader.bad.advice,
-                              events)
-        tables.notes.update(reader.notes | reader.bad.notes())
+        tables = encode_table(self._plan(files), reader.parts(outputs), folder, reader.path, reader.bad.advice,
+                              events, self.executor)
+        tables.notes.update(reader.notes)
         if event_reader is not None:
             strays = tables.notes.get("events of users without a row, left out", 0)
-            if event_reader.rows == 0 or strays == event_reader.rows:
+            rows = event_reader.tally.rows
+            if rows == 0 or strays == rows:
                 raise AmeirError(
                     f"{event_reader.path}, column '{behaviors.user if behaviors else ''}': none of its "
-                    f"{event_reader.rows} events is of a user of {reader.path} (column '{about.user}'). Are these the "
+                    f"{rows} events is of a user of {reader.path} (column '{about.user}'). Are these the "
                     f"right columns? They are `user` and `behaviors.user` in {about.path}.")
-            tables.notes.update({f"events: {what}": n for what, n in
-                                 (event_reader.notes | event_reader.bad.notes()).items()})
+            tables.notes.update({f"events: {what}": n for what, n in event_reader.notes.items()})
         return tables
 
     def _outputs(self, reader: TableReader) -> tuple[Clock | None, list[Output]]:
@@ -171,13 +177,19 @@ class Table(Dataset):
                     {f.vocabulary: f.min_count for f in sparse}, {f.name: f.max_len for f in sparse if f.max_len},
                     1 + size // BUCKET)
 
-    def _sequences(self, reader: TableReader) -> Tables:
+    def _events(self, reader: TableReader, behaviors: Behaviors, clock: Clock, folder: Path) -> Events:
+        outputs = [key_output(behaviors.user, USER, "behaviors.user"),
+                   time_output(behaviors.time, clock, TIME, "behaviors.time"),
+                   *(_event_field(f, reader) for f in behaviors.fields)]
+        return lambda users: reader.parts(outputs).stream(self.executor, folder / SCRATCH)
+
+    def _sequences(self, reader: TableReader, folder: Path) -> Tables:
         """Encode interactions for next-item models."""
         about = self.description
         clock = reader.clock(about.time, "time")
         outputs = [key_output(about.user, "user", "user"), key_output(about.item, "item", "item"),
                    time_output(about.time, clock, "time", "time")]
-        parts = list(reader.tables(outputs))
+        parts = list(reader.parts(outputs).stream(self.executor, folder / SCRATCH))
         table = pl.concat(parts).sort("user", "time", maintain_order=True).select("user", "item")
         before = len(table)
         table = core(table, about.core)
@@ -191,15 +203,8 @@ class Table(Dataset):
                              f"more data{lower}. {reader.bad.advice}")
         if about.core > 1:
             tables.notes[f"interactions outside the {about.core}-core, dropped"] = before - len(table)
-        tables.notes.update(reader.bad.notes())
+        tables.notes.update(reader.notes)
         return tables
-
-
-def _events(reader: TableReader, behaviors: Behaviors, clock: Clock) -> Events:
-    outputs = [key_output(behaviors.user, USER, "behaviors.user"),
-               time_output(behaviors.time, clock, TIME, "behaviors.time"),
-               *(_event_field(f, reader) for f in behaviors.fields)]
-    return lambda users: reader.tables(outputs)
 
 
 def _event_field(f: FieldSpec, reader: TableReader) -> Output:

@@ -1,9 +1,10 @@
-"""TableReader: the rows of a described table or its events, with the columns of side tables, checked and turned."""
+"""TableReader: the columns of a described table or its events and of side tables, found and made ready to be read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import polars as pl
 from ameir_pl.data.bad_rows import LINE, BadRows, Policy
 from ameir_pl.data.table_columns import Output, convert, key_output
 from ameir_pl.data.table_description import Join
+from ameir_pl.data.table_parts import Parts, Tally, found
 from ameir_pl.data.table_sources import Source
 from ameir_pl.data.table_times import Clock
 from ameir_pl.data.table_types import plain, raw, unfit
@@ -29,9 +31,8 @@ class TableReader:
         policy: what happens to rows that cannot be read.
 
     Attributes:
+        tally: what reading has told so far.
         bad: the rows that could not be read.
-        notes: rows whose key a side table lacks.
-        rows: how many rows were yielded.
 
     Raises:
         AmeirError: a file is missing or its header cannot be read.
@@ -40,15 +41,14 @@ class TableReader:
     def __init__(self, source: Source, joins: Sequence[Join], missing: Sequence[str], policy: Policy) -> None:
         self.source, self.joins, self.missing = source, joins, missing
         self.bad = BadRows(policy, source.advice)
-        self.rows = 0
+        self.tally = Tally(self.bad)
         self.path = source.paths()[0]
         self._headers = [set(s.header(s.paths()[0])) for s in (source, *(j.source for j in joins))]
-        self._lacking: dict[str, int] = {}
 
     @property
-    def notes(self) -> dict[str, int]:
-        """Rows whose key a side table lacks, in words."""
-        return {what: count for what, count in self._lacking.items() if count}
+    def notes(self) -> dict[str, Any]:
+        """What is worth keeping: rows whose key a side table lacks, and rows that were skipped."""
+        return {what: count for what, count in self.tally.lacking.items() if count} | self.bad.notes()
 
     def where(self, columns: Sequence[str], place: str) -> int:
         """Return which table has the columns: 0 for the rows, then the side tables.
@@ -83,8 +83,8 @@ class TableReader:
         skipped = BadRows("skip", source.advice)
         for path, table in source.tables([column], skipped):
             values = plain(raw(table, column))
-            if found := unfit(values.dtype):
-                raise AmeirError(f"{path}, column '{column}': holds {found} where a time was expected ({place}). "
+            if held := unfit(values.dtype):
+                raise AmeirError(f"{path}, column '{column}': holds {held} where a time was expected ({place}). "
                                  f"{source.advice}")
             words = ["", *self.missing]
             values = values.filter(~values.is_in(words)) if values.dtype == pl.String else values
@@ -93,11 +93,11 @@ class TableReader:
         what = skipped.first[0] if skipped.first else f"{source.paths()[0]}, column '{column}': no row has a time."
         raise AmeirError(f"{what} {source.advice}")
 
-    def tables(self, outputs: Sequence[Output]) -> Iterator[pl.DataFrame]:
-        """Yield chunks of the outputs.
+    def parts(self, outputs: Sequence[Output]) -> Parts:
+        """Return the files, ready to be read as chunks of the outputs; side tables are read now.
 
         Raises:
-            AmeirError: a column is missing, or a row cannot be read.
+            AmeirError: a column is missing, or a row of a side table cannot be read.
         """
         by_table: dict[int, list[Output]] = {}
         for output in outputs:
@@ -108,17 +108,10 @@ class TableReader:
             by_table.setdefault(0, []).append(key_output(join.on, key, f"{join.place}on", gaps=True))
             if self.where((join.on,), f"{join.place}on") != 0:
                 raise AmeirError(f"{self.source.description}: {join.place}on: '{join.on}' is no column of the rows.")
-            sides.append((key, join, self._side(join, key, by_table.get(number, []))))
-        own = by_table.get(0, [])
-        needed = list(dict.fromkeys(c for o in own for c in o.columns))
-        for path, chunk in self.source.tables(needed, self.bad):
-            table = convert(chunk, own, self.missing, self.bad, path)
-            for key, join, side in sides:
-                table = table.join(side, on=key, how="left", maintain_order="left")
-                what = f"rows of {self.path.name} without a row in {join.source.paths()[0].name}"
-                self._lacking[what] = self._lacking.get(what, 0) + int(table[f"{key}/found"].is_null().sum())
-            self.rows += len(table)
-            yield table.select(name for o in outputs for name in o.names)
+            lacking = f"rows of {self.path.name} without a row in {join.source.paths()[0].name}"
+            sides.append((key, lacking, self._side(join, key, by_table.get(number, []))))
+        return Parts(self.source, self.source.paths(), by_table.get(0, []), sides,
+                     [name for o in outputs for name in o.names], self.missing, self.tally)
 
     def _side(self, join: Join, key: str, outputs: Sequence[Output]) -> pl.DataFrame:
         """A side table: key, whether it has a row, and the outputs."""
@@ -141,4 +134,4 @@ class TableReader:
             raise AmeirError(f"{path}, {self.bad.unit} {table[LINE][i]}, column '{join.key}': '{table[key][i]}' has an "
                              f"earlier row too ({self.bad.unit} {earlier}); a side table has one row a key. "
                              f"{join.source.advice}")
-        return table.drop(LINE).with_columns(pl.lit(True).alias(f"{key}/found"))
+        return table.drop(LINE).with_columns(pl.lit(True).alias(found(key)))

@@ -121,24 +121,27 @@ class Source:
             AmeirError: a file is missing, cannot be read, has no rows, or lacks a column.
         """
         for path in self.paths():
-            kinds = self.header(path)
-            missing = [name for name in needed if name not in kinds]
-            if missing:
-                raise AmeirError(f"{path}: there is no column '{missing[0]}'.{did_you_mean(missing[0], kinds)} "
-                                 f"{self.advice}")
-            if is_parquet(path):
-                if LINE in needed:
-                    raise AmeirError(f"{path}: a column may not be called '{LINE}', which numbers the rows. "
-                                     f"{self.advice}")
-                bad.unit = "row"
-                yield from ((path, table) for table in _batches(path, needed, self.advice))
-                continue
-            bad.unit = "line"
-            separator = self.separator_of(path)
-            quotes = not any(kinds.values()) if self.quotes is None else self.quotes
-            written = {name: f"{name}:{kind}" if kind else name for name, kind in kinds.items()}
-            for table in chunks(path, separator, bad, self.columns or None, quotes, size):
-                yield path, _chosen(table[LINE], table, {name: written[name] for name in needed})
+            yield from ((path, table) for table in self.part(path, needed, bad, size))
+
+    def part(self, path: Path, needed: Sequence[str], bad: BadRows, size: int = BLOCK) -> Iterator[pl.DataFrame]:
+        """Yield the chunks of one of the files; as :meth:`tables`."""
+        kinds = self.header(path)
+        missing = [name for name in needed if name not in kinds]
+        if missing:
+            raise AmeirError(f"{path}: there is no column '{missing[0]}'.{did_you_mean(missing[0], kinds)} "
+                             f"{self.advice}")
+        if is_parquet(path):
+            if LINE in needed:
+                raise AmeirError(f"{path}: a column may not be called '{LINE}', which numbers the rows. {self.advice}")
+            bad.unit = "row"
+            yield from _batches(path, needed, self.advice)
+            return
+        bad.unit = "line"
+        separator = self.separator_of(path)
+        quotes = not any(kinds.values()) if self.quotes is None else self.quotes
+        written = {name: f"{name}:{kind}" if kind else name for name, kind in kinds.items()}
+        for table in chunks(path, separator, bad, self.columns or None, quotes, size):
+            yield _chosen(table[LINE], table, {name: written[name] for name in needed})
 
 
 def is_parquet(path: Path) -> bool:

@@ -12,6 +12,10 @@ from pathlib import Path
 from ameir_pl.errors import AmeirError
 
 
+class FolderInUse(AmeirError):
+    """Another process holds a run folder."""
+
+
 class RunLock:
     """``.lock`` of a run folder, held by the operating system for as long as the process lives.
 
@@ -35,7 +39,7 @@ class RunLock:
             except OSError as error:
                 who = self._holder(os.pread(handle, 4096, 0))
                 os.close(handle)
-                raise AmeirError(f"{self.path.parent} is being written by {who}. Wait for it, stop it, or choose "
+                raise FolderInUse(f"{self.path.parent} is being written by {who}. Wait for it, stop it, or choose "
                                  "another run=…") from error
             try:
                 current = os.stat(self.path).st_ino == os.fstat(handle).st_ino

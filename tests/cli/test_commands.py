@@ -13,7 +13,7 @@ import pytest
 
 from ameir_pl.cli import data, search, train
 from ameir_pl.cli import main as ameir
-from ameir_pl.cli.command import sweep
+from ameir_pl.cli.sweep import sweep
 from ameir_pl.data import fetch
 from ameir_pl.errors import AmeirError
 from tests.tiny import Tiny, contents

@@ -13,7 +13,8 @@ from ameir_pl.data.histories import TIME, TRAIN, USER, Histories
 from ameir_pl.data.spill import Spill
 from ameir_pl.data.splits import GivenSplit
 from ameir_pl.data.store import store
-from ameir_pl.data.table_encoder import LABEL, LISTED, SPLIT, Plan, encode_table
+from ameir_pl.data.table_encoder import encode_table
+from ameir_pl.data.table_plan import LABEL, LISTED, SPLIT, Plan
 from ameir_pl.schema import OOV, Field
 
 Event = tuple[int, int, int]  # user, time, number of its arrival

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ameir_pl.data import Encoded, percentiles, splits, store, table_encoder
+from ameir_pl.data import Encoded, intake, percentiles, splits, store, table_encoder
 from ameir_pl.data.spill import Spill
 from ameir_pl.data.splits import RandomSplit, TimeSplit
-from ameir_pl.data.table_encoder import LABEL, LISTED, Plan, encode_table
+from ameir_pl.data.table_encoder import encode_table
+from ameir_pl.data.table_plan import LABEL, LISTED, Plan
 from ameir_pl.data.vocabulary import Counter as ValueCounter
 from ameir_pl.errors import AmeirError
 from ameir_pl.schema import Field
@@ -96,7 +97,7 @@ def test_every_value_equals_plain_python(tmp_path: Path) -> None:
 def test_the_pieces_do_not_matter(tmp_path: Path, pieces: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = encoded(tmp_path)
     monkeypatch.setattr(table_encoder, "BATCH", 33)
-    monkeypatch.setattr(table_encoder, "Spill", lambda folder: Spill(folder, segment=90))
+    monkeypatch.setattr(intake, "Spill", lambda folder: Spill(folder, segment=90))
     parts = encoded(tmp_path, pieces=pieces)
     for file in ("fields.npy", "dense.npy", "label.npy", "values.npy", "begin.npy", "end.npy", "schema.json"):
         assert (whole.folder / file).read_bytes() == (parts.folder / file).read_bytes(), file
