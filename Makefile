@@ -4,7 +4,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint clean benchmark-peers
+.PHONY: help install demo test test-ray lint clean benchmark-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,11 @@ demo: install ## Search on MovieLens-100K, from download to report, in minutes o
 
 test: lint ## Check style and types, and run the tests
 	@# Two processes of one thread each: the tests are many and small.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
+
+test-ray: install ## Install Ray and run the tests that need it (minutes)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray
 
 lint: install ## Check style and types
 	$(BIN)/ruff check .

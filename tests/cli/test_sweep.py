@@ -134,6 +134,7 @@ def kill_while_it_trains(folder: Path) -> int:
     raise TimeoutError(f"{folder} was never trained")
 
 
+@pytest.mark.ray
 def test_a_worker_that_is_killed_changes_nothing(tiny: Tiny, two_nodes: Any, one_thread: None, tmp_path: Path,
                                                  monkeypatch: pytest.MonkeyPatch,
                                                  capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,6 +163,7 @@ def test_a_worker_that_is_killed_changes_nothing(tiny: Tiny, two_nodes: Any, one
     assert again == found[1:2], "a finished run is found"
 
 
+@pytest.mark.ray
 def test_a_job_that_fails_does_not_end_the_others(tiny: Tiny, two_nodes: Any, capsys: pytest.CaptureFixture[str]
                                                   ) -> None:
     train.main(tiny("model=dnn", "seed=9", "run=s1"))

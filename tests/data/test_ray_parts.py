@@ -128,6 +128,7 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("text", [ABOUT, LISTS, NEXT], ids=["events", "lists", "next item"])
+@pytest.mark.ray
 def test_the_bytes_are_those_of_one_machine(table: Path, text: str, cluster: None, tmp_path: Path) -> None:
     here = described(table, text, on_bad_row="skip").prepare()
     there = described(table, text, on_bad_row="skip")
@@ -140,6 +141,7 @@ def test_the_bytes_are_those_of_one_machine(table: Path, text: str, cluster: Non
         assert bad and bad[0] > 6
 
 
+@pytest.mark.ray
 def test_a_worker_that_dies_changes_nothing(table: Path, cluster: None, tmp_path: Path) -> None:
     here = described(table, ABOUT, on_bad_row="skip").prepare()
     there = described(table, ABOUT, on_bad_row="skip")
@@ -157,6 +159,7 @@ def refusal(dataset: Table) -> str:
     return str(caught.value)
 
 
+@pytest.mark.ray
 def test_the_first_bad_row_is_named(table: Path, cluster: None) -> None:
     dataset = described(table, ABOUT)
     here = refusal(dataset)
@@ -165,6 +168,7 @@ def test_the_first_bad_row_is_named(table: Path, cluster: None) -> None:
     assert not [path for path in (table / "here").iterdir() if path.is_dir()]
 
 
+@pytest.mark.ray
 def test_a_part_without_a_column(table: Path, cluster: None) -> None:
     rows(2).drop("price").write_csv(table / "rows/2.csv")
     dataset = described(table, ABOUT, on_bad_row="skip")
@@ -173,12 +177,14 @@ def test_a_part_without_a_column(table: Path, cluster: None) -> None:
     assert refusal(dataset) == here and "there is no column 'price'" in here
 
 
+@pytest.mark.ray
 def test_a_folder_that_workers_do_not_see(cluster: None, tmp_path: Path) -> None:
     parts = RayParts()
     with parts.at(tmp_path / "elsewhere"), pytest.raises(AmeirError, match="elsewhere is not there on .*paths.data"):
         list(parts.map(len, [[1], [2]]))
 
 
+@pytest.mark.ray
 def test_the_command(table: Path, cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     described(table, ABOUT)
     monkeypatch.chdir(tmp_path)
