@@ -56,12 +56,13 @@ def write_bundle(folder: Path, model: Derived, vocabulary: Path, *, variant: str
     Raises:
         AmeirError: the disk is full or may not be written; the bundle that was there is whole.
     """
+    words = sha256(vocabulary)
     barrier()  # the others have looked at what is there now
     then = "What was there before is whole: make room and give the same command."
     with telling(folder, then), replacing_folder(folder) as part:
         metadata = {"embedding_size": str(model.embedding_size), "block_dropout": repr(model.block_dropout),
                     "mlp_dropout": repr(model.mlp_dropout), "variant": variant, "state": state,
-                    "made_from": made_from, "vocabulary": sha256(vocabulary)}
+                    "made_from": made_from, "vocabulary": words}
         tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
         metadata["digest"] = _digest(tensors, metadata, model.architecture, model.schema)
         # One entry: safetensors writes several in an order of its own, and the same model should be the same file.
