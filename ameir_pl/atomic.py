@@ -89,7 +89,8 @@ def replacing_folder(final: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
         if final.exists():
             final.rename(old)
-        _settle(part)
+        for path in [*part.rglob("*"), part]:
+            _settle(path)
         part.rename(final)
         _settle(final.parent)  # before the old one is gone for good
         shutil.rmtree(old, ignore_errors=True)
@@ -97,10 +98,10 @@ def replacing_folder(final: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _settle(folder: Path) -> None:
-    """Bring the names in a folder to the disk; where folders cannot be opened (Windows) there is nothing to do."""
+def _settle(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk; where folders cannot be opened (Windows) nothing is done."""
     with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

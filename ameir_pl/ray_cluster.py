@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ameir_pl.errors import AmeirError, Stopped
-from ameir_pl.stopping import requested
+from ameir_pl.stopping import requested, take_back
 
 RETRIES = 3
 """How often work is done again whose process or machine died."""
@@ -33,6 +33,7 @@ def cluster(wanted: str, otherwise: str) -> Iterator[Any]:
         Stopped: a signal came while Ray was waited for.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))  # of what had no memory, Ray's own default is no end
     try:
         import ray
     except ImportError as error:
@@ -49,6 +50,8 @@ def cluster(wanted: str, otherwise: str) -> Iterator[Any]:
         where = f"The Ray cluster {ADDRESS}={address} cannot be reached" if address else "Ray cannot be started here"
         raise AmeirError(f"{where}: {' '.join(str(error).split())[:300]}. Use another {ADDRESS}, or {otherwise}."
                          ) from error
+    finally:
+        take_back()  # Ray has a handler of SIGTERM that ends at once
     try:
         yield ray
     except KeyboardInterrupt:  # what Ray makes of any signal's exception while it waits

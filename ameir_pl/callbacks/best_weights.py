@@ -58,4 +58,5 @@ class BestWeights(pl.Callback):
 
 
 def _copy(module: pl.LightningModule) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    # In the processor's memory: a GPU's is for training.
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}

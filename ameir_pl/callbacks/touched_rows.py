@@ -34,8 +34,8 @@ def touched_bytes(most: int, size: int, world: int) -> float:
 def average(gradients: Sequence[Tensor]) -> float:
     """Average gradients over the ranks, in place, each in the way that sends less.
 
-    A row that no rank touched is zero everywhere and need not be sent. The sum is made in the order of ranks, so that
-    all ranks get the same bits.
+    A row that no rank touched is zero everywhere and need not be sent. All ranks get the same bits: touched rows are
+    added in the order of ranks, whole gradients in that of the backend.
 
     Args:
         gradients: (F, K) each, of the same tables on every rank.

@@ -23,7 +23,7 @@ from ameir_pl.callbacks.checkpoints import Checkpoints
 from ameir_pl.callbacks.finite_numbers import FiniteNumbers
 from ameir_pl.callbacks.overfitting_watch import OverfittingWatch
 from ameir_pl.callbacks.touched_rows import TouchedRows
-from ameir_pl.errors import AmeirError, Stopped
+from ameir_pl.errors import Stopped
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.objectives.base import Objective
 from ameir_pl.search.evaluator import CandidateScorer
@@ -113,12 +113,11 @@ class LightningEngine:
     def _children_fitness(self, model: Ameir, rounds: Rounds) -> float:
         """Return the mean fitness of a few children, always the same, on fixed validation rows; NaN where those have
         one class."""
-        data = cast(Data, self.data)
-        scorer = CandidateScorer(model, self.objective, data.subset("valid", WATCHED_ROWS, 0))
-        try:
-            return fmean(scorer.score(child) for child in rounds.fair(0)[:WATCHED_CHILDREN])
-        except AmeirError:  # no click among so few rows
+        rows = cast(Data, self.data).subset("valid", WATCHED_ROWS, 0)
+        if model.schema.task == "ctr" and len({float(label) for batch in rows for label in batch.label.unique()}) < 2:
             return math.nan
+        scorer = CandidateScorer(model, self.objective, rows)
+        return fmean(scorer.score(child) for child in rounds.fair(0)[:WATCHED_CHILDREN])
 
     def _length(self, epochs: float) -> dict[str, int]:
         """Return a Trainer's settings for that many epochs: 1.5 are two, each of the first three quarters of its own

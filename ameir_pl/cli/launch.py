@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -90,10 +91,10 @@ def launch(processes: int, command: str, arguments: list[str]) -> None:
     config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d",
                           rdzv_endpoint="localhost:0", max_restarts=0, monitor_interval=0.2, shutdown_timeout=SAVING,
                           run_id=str(os.getpid()))
-    _kill_at_second_signal()
     console().print(f"{processes} processes of {threads} threads each")
     try:
-        elastic_launch(config, entrypoint=sys.executable)("-m", "ameir_pl.cli.main", command, *arguments)
+        with _killing_at_second_signal():
+            elastic_launch(config, entrypoint=sys.executable)("-m", "ameir_pl.cli.main", command, *arguments)
     except SignalException as stopped:  # each rank has saved by now, unless a second signal came
         sys.exit(128 + int(stopped.sigval))
     except ChildFailedError as error:
@@ -107,20 +108,33 @@ def launch(processes: int, command: str, arguments: list[str]) -> None:
     sys.exit(0)
 
 
-def _kill_at_second_signal() -> None:
-    """End the processes that this one starts, each the first of its group, when it is asked to stop a second time: the
-    launcher would wait for them all the same. (Where there is no /proc it does.)"""
+@contextmanager
+def _killing_at_second_signal() -> Iterator[None]:
+    """Within the block, end the processes that this one started, each the first of its group, when it is asked to stop
+    a second time: PyTorch's launcher would wait for them all the same. (Without /proc, or in another thread than the
+    main one, it does.)"""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     read, write = os.pipe()
     os.set_blocking(write, False)
-    signal.set_wakeup_fd(write)  # told of signals whoever handles them: the launcher has handlers of its own
+    # It is told of signals whoever handles them: the launcher has handlers of its own.
+    before = signal.set_wakeup_fd(write)
 
     def watch() -> None:
         asked = 0
         while number := os.read(read, 1):
             asked += number[0] in SIGNALS
-            if asked == 2:
-                for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-                    with suppress(OSError):
-                        os.killpg(int(child), signal.SIGKILL)
+            if asked >= 2:
+                with suppress(OSError):
+                    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+                        with suppress(OSError):
+                            os.killpg(int(child), signal.SIGKILL)
+        os.close(read)
 
     threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(write)

@@ -12,8 +12,8 @@ from ameir_pl.errors import AmeirError
 _WORDS = r"api_?key|access_?key|private_?key|secret|token|passwd|password|credential|authorization|bearer"
 _NAME = re.compile(rf"(?:^|_)(?:{_WORDS})s?(?:$|_(?:id|key|value|text)$)", re.IGNORECASE)
 # A name and what comes before its value, in `key=value`, `{key: value}` and `--key=value`.
-_GIVEN = re.compile(r"([\w.\-]+)['\"]?\s*[=:]")
-LEAST = 8
+_GIVEN = re.compile(r"(?:^[-+~]*|[{,]\s*)['\"]?([\w.\-]+)['\"]?\s*[=:]")
+LEAST = 16
 """Characters from which on a value of the environment is looked for among settings: shorter ones are met by chance."""
 
 

@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import OverrideParseException
@@ -119,7 +120,7 @@ def _job(number: int, overrides: Sequence[str], own: tuple[str, ...], config: An
             quoted = QuotedString(text=os.path.abspath(path), quote=Quote.single).with_quotes()
             arguments.append(f"{key}={quoted}")
     return Job(number, own, tuple(arguments), config, run_path(config).resolve(), int(words),
-               1 if accelerator in ("gpu", "cuda") else 0)
+               int(accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())))
 
 
 def _hint(job: Job, composed: DictConfig) -> str:

@@ -91,9 +91,10 @@ class RayParts:
                     if outcome.error is not None:
                         raise outcome.error
                     yield outcome.value
-        except ray.exceptions.WorkerCrashedError as error:
-            raise AmeirError(f"A process of Ray died {RETRIES + 1} times while it encoded part of the data. Is there "
-                             "enough memory? preparation=local needs the least.") from error
+        except ray.exceptions.RayError as error:
+            raise AmeirError(f"A process of Ray died {RETRIES + 1} times while it encoded part of the data "
+                             f"({type(error).__name__}). Is there enough memory? preparation=local needs the least."
+                             ) from error
 
 
 def _remote_arguments() -> dict[str, Any]:

@@ -72,12 +72,18 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def remembered_sha256(path: Path, memory: Path) -> str:
+def remembered_sha256(path: Path, memory: Path, written: str | None = None) -> str:
     """Return the SHA-256 of a file; that of a large one is remembered in ``memory`` while its size and times of change
-    stay the same, so that many gigabytes are read once. A ``memory`` that cannot be written remembers nothing."""
+    stay the same, so that many gigabytes are read once. A ``memory`` that cannot be written remembers nothing.
+
+    Args:
+        path: the file.
+        memory: beside which others are remembered.
+        written: the checksum, from who has just written the file.
+    """
     status = path.stat()
     if status.st_size <= SMALL_FILE:
-        return sha256(path)
+        return written or sha256(path)
     try:
         known = unsealed(json.loads(memory.read_text(encoding="utf-8")))
     except (OSError, ValueError):
@@ -87,9 +93,9 @@ def remembered_sha256(path: Path, memory: Path) -> str:
     entry = known.get(key)
     if isinstance(entry, list) and entry[:-1] == stamp:
         return str(entry[-1])
-    if status.st_size > LONG_WAIT:
+    if written is None and status.st_size > LONG_WAIT:
         console().print(f"Checking {path} ({status.st_size / 1e9:.1f} GB), once.", markup=False)
-    known[key] = [*stamp, sha256(path)]
+    known[key] = [*stamp, written or sha256(path)]
     with suppress(OSError):
         write_sealed(memory, known)
     return str(known[key][-1])
@@ -115,7 +121,7 @@ def store(folder: Path, make: Callable[[Path], Tables], about: dict[str, Any]) -
         (temporary / SCRATCH).mkdir()
         tables = make(temporary)
         shutil.rmtree(temporary / SCRATCH)
-        _write(temporary, tables, about)
+        written = _write(temporary, tables, about)
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o777 & ~umask)
@@ -124,6 +130,9 @@ def store(folder: Path, make: Callable[[Path], Tables], about: dict[str, Any]) -
         except OSError:
             if not folder.is_dir():  # else another process was first, with the same contents
                 raise
+        else:
+            for name, sum_ in written.items():
+                remembered_sha256(folder / name, folder.parent / MEMORY, sum_)
     except OSError as error:
         raise AmeirError(f"{folder}: cannot be written ({error.strerror or error}). Make room or name another folder "
                          f"with paths.data=FOLDER.") from error
@@ -150,7 +159,8 @@ def _sweep(parent: Path) -> None:
             pass  # somebody else's process: alive
 
 
-def _write(folder: Path, tables: Tables, about: dict[str, Any]) -> None:
+def _write(folder: Path, tables: Tables, about: dict[str, Any]) -> dict[str, str]:
+    """Write everything and return the checksums of the files."""
     columns = {}
     for name, array in tables.columns.items():
         columns[name] = {"shape": list(array.shape), "dtype": str(array.dtype)}
@@ -167,6 +177,7 @@ def _write(folder: Path, tables: Tables, about: dict[str, Any]) -> None:
     write_sealed(folder / "manifest.json", {
         "dataset": tables.schema.dataset, **about, "rows": tables.rows, "columns": columns, "files": files,
         "notes": tables.notes})
+    return {name: str(file["sha256"]) for name, file in files.items()}
 
 
 def write_vocabularies(folder: Path, vocabularies: dict[str, list[str]]) -> None:

@@ -104,7 +104,7 @@ def _closed(file: BinaryIO, block: bytes, separator: str, path: Path, line: int,
     while count(block, b'"') % 2 and _ends_inside(block, separator):
         parts, length, odd = [block], len(block), False
         while not odd:
-            more = file.readline()
+            more = file.readline(longest + 1)
             length += len(more)
             if not more or length > longest:
                 opens = line + block.count(b"\n", 0, block.rfind(b'"'))
