@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ameir_pl.atomic import replacing, write_json, write_text
+from ameir_pl.atomic import replacing, replacing_folder, write_json, write_text
 
 
 def test_writes_and_replaces_and_makes_the_folder(tmp_path: Path) -> None:
@@ -63,3 +63,25 @@ def test_the_mode_is_that_of_a_file_written_in_place(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     write_text(tmp_path / "x", "")
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    sync, rename = os.fsync, Path.rename
+
+    def synced(handle: int) -> None:
+        events.append(Path(os.readlink(f"/proc/self/fd/{handle}")).name)
+        sync(handle)
+
+    def renamed(path: Path, target: Path) -> Path:
+        events.append(f"{path.name} -> {target.name}")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    with replacing_folder(tmp_path / "stage1") as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "weights").write_bytes(b"1")
+        (folder / "summary").write_bytes(b"2")
+    at = events.index(".stage1.part -> stage1")
+    assert {"weights", "summary", "inner", ".stage1.part"} <= set(events[:at]) and events[at + 1:] == [tmp_path.name]

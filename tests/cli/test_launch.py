@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from ameir_pl.cli.launch import launched, wanted_processes
+from ameir_pl.cli.launch import _killing_at_second_signal, launched, wanted_processes
 from tests.tiny import Tiny
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,3 +91,27 @@ def test_a_second_signal_ends_ranks_that_do_not_come_to_save(tiny: Tiny) -> None
         process.communicate(timeout=30)
         assert process.returncode == 143
         assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
+
+
+def test_listening_for_a_second_signal_leaves_nothing_behind() -> None:
+    before, threads = signal.set_wakeup_fd(-1), threading.active_count()
+    with _killing_at_second_signal():
+        assert threading.active_count() == threads + 1
+    for _ in range(100):
+        if threading.active_count() == threads:
+            break
+        time.sleep(0.01)
+    assert threading.active_count() == threads and signal.set_wakeup_fd(before) == -1
+
+
+def test_another_thread_than_the_main_one_may_launch() -> None:
+    entered = []
+
+    def enter() -> None:
+        with _killing_at_second_signal():
+            entered.append(True)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert entered

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ameir_pl.cli import data, search, train
-from ameir_pl.cli.secrets import is_secret
+from ameir_pl.cli.secrets import is_secret, refuse_secrets
 from ameir_pl.errors import AmeirError
 from tests.tiny import Tiny
 
@@ -122,3 +122,11 @@ def test_unfinished_work_holds_no_key(tiny: Tiny, monkeypatch: pytest.MonkeyPatc
     found = everything(tiny.runs)
     assert kept and b"journal" in b"".join(str(p).encode() for p in tiny.runs.rglob("*"))
     assert KEY.encode() not in found and b"hyper_parameters" not in found and b"hparams" not in found
+
+
+@pytest.mark.parametrize("argument", ["dataset.source=/data/secret=1/clicks.yaml", "paths.data=/mnt/token=a/x",
+                                      "+logger.wandb.notes='bug with token: fixed'", "dataset=movielens",
+                                      "dataset.options={min_count: 5, tokens_per_row: 3}"])
+def test_what_is_no_secret_is_not_refused(argument: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "movielens")
+    refuse_secrets([argument])

@@ -18,7 +18,9 @@ import torch
 from ameir_pl.cli import evaluate, search, train
 from ameir_pl.cli.sweep import planned, sweep
 from ameir_pl.errors import AmeirError
+from ameir_pl.ray_cluster import cluster
 from ameir_pl.search.lock import FolderInUse, RunLock
+from ameir_pl.stopping import handling_signals
 from tests.tiny import Tiny, contents, numbers, results
 
 RAY = "launcher=ray"
@@ -181,3 +183,13 @@ def test_a_held_folder_has_an_error_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(FolderInUse, match="is being written by process"):
         second.acquire()
     first.release()
+
+
+@pytest.mark.ray
+def test_sigterm_stays_ours() -> None:
+    pytest.importorskip("ray")
+    with handling_signals():
+        ours = signal.getsignal(signal.SIGTERM)
+        with cluster("launcher=ray", "launcher=local"):
+            assert signal.getsignal(signal.SIGTERM) is ours
+        assert signal.getsignal(signal.SIGTERM) is ours
