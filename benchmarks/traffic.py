@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from ameir_pl import ranks
-from ameir_pl.callbacks.touched_rows import average, dense_bytes, touched_bytes
+from ameir_pl.callbacks.touched_rows import average, dense_bytes, distinct, touched_bytes
 from benchmarks.children import ROOT
 from benchmarks.prepare import generated
 from benchmarks.shapes import FOLDER
@@ -76,6 +76,7 @@ def _side(rank: int, port: int, rows: int, size: int, most: int, repeats: int, r
     ranks.joined(rank, 2)
     gradient = torch.zeros(rows, size)
     own = torch.from_numpy(np.random.default_rng(rank).choice(rows, most, replace=False))
+    looked_up = own[torch.from_numpy(np.random.default_rng(rank).integers(0, most, 26 * 4096))]
     taken: dict[str, list[float]] = {"touched": [], "whole": []}
     for turn in range(-1, repeats):
         for way in taken:
@@ -84,7 +85,7 @@ def _side(rank: int, port: int, rows: int, size: int, most: int, repeats: int, r
             torch.distributed.barrier()
             start = time.perf_counter()
             if way == "touched":
-                average([gradient])
+                average([gradient], [distinct([own, looked_up], rows)])
             else:
                 torch.distributed.all_reduce(gradient.mul_(0.5))
             if turn >= 0:
@@ -119,7 +120,7 @@ def criteo(folder: Path) -> list[list[Any]]:
     source = generated(folder, "criteo", 200_000)
     command = [sys.executable, str(ROOT / "search.py"), "dataset=criteo", f"dataset.source={source}",
                f"paths.data={folder}", f"paths.runs={folder / f'runs-{os.getpid()}'}", "logger=csv", "budget=light",
-               "trainer=ddp_cpu", "dataset.options.min_count=1", "dataset.model.embedding_size=16",
+               "trainer=ddp_cpu", "dataset.options.min_count=1", "dataset.model.embedding_size=64",
                "dataset.train.batch_size=4096", "reference=null", "ablation=false"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     said = re.findall(r"^(\S+): ([\d.]+) MB of embedding gradients sent .*?, ([\d.]+) MB if", done.stderr, re.M)
@@ -152,7 +153,7 @@ def main() -> None:
                                     "of single turns"), results["measure"])
     if "criteo" in parts:
         results["criteo"] = criteo(options.folder.resolve())
-        show("A search on two ranks, 200,000 generated Criteo rows, min_count 1, K 16",
+        show("A search on two ranks, 200,000 generated Criteo rows, min_count 1, K 64",
              ("phase", "sent, MB", "whole, MB", "ratio"), results["criteo"])
     json_line("traffic", results)
 

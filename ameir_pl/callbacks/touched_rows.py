@@ -15,7 +15,7 @@ from ameir_pl import ranks
 from ameir_pl.nn.embedding import FieldEmbedding
 from ameir_pl.progress import console
 
-LEAST_BYTES = 1 << 20
+LEAST_BYTES = 1 << 24
 """A smaller embedding goes with the other gradients, which are sent while backward still runs."""
 INDEX_BYTES = 4
 """Of the number of a touched row."""
@@ -31,7 +31,7 @@ def touched_bytes(most: int, size: int, world: int) -> float:
     return float((world - 1) * most * (size * 4 + INDEX_BYTES))
 
 
-def average(gradients: Sequence[Tensor]) -> float:
+def average(gradients: Sequence[Tensor], touched: Sequence[Tensor]) -> float:
     """Average gradients over the ranks, in place, each in the way that sends less.
 
     A row that no rank touched is zero everywhere and need not be sent. All ranks get the same bits: touched rows are
@@ -39,12 +39,12 @@ def average(gradients: Sequence[Tensor]) -> float:
 
     Args:
         gradients: (F, K) each, of the same tables on every rank.
+        touched: of each, the rows (n,) beyond which this rank's gradient is zero; no row twice.
 
     Returns:
         The bytes that this rank sent.
     """
     world, device = ranks.world(), gradients[0].device
-    touched = [(g != 0).any(1).nonzero().squeeze(1) for g in gradients]
     own = torch.tensor([len(t) for t in touched], device=device)
     every = [torch.empty_like(own) for _ in range(world)]
     dist.all_gather(every, own)
@@ -71,6 +71,18 @@ def average(gradients: Sequence[Tensor]) -> float:
     return sent
 
 
+def distinct(rows: Sequence[Tensor], count: int) -> Tensor:
+    """Return which of ``count`` rows are among ``rows`` (n,) int64 each, in order."""
+    if not rows:
+        return torch.zeros(0, dtype=torch.int64)
+    every = torch.cat(list(rows))
+    if count > 64 * len(every):  # to sort is quicker than to mark
+        return every.unique()
+    marks = torch.zeros(count, dtype=torch.bool, device=every.device)
+    marks[every] = True
+    return marks.nonzero().squeeze(1)
+
+
 class TouchedRows(pl.Callback):
     """Takes the large embeddings out of DistributedDataParallel, which sends whole gradients, and averages theirs.
 
@@ -93,6 +105,8 @@ class TouchedRows(pl.Callback):
                   if isinstance(module, FieldEmbedding)
                   and module.weight.numel() * module.weight.element_size() >= LEAST_BYTES} if ranks.world() > 1 else {}
         self._tables = list(tables.values())
+        for table in self._tables:
+            table.touched = []
         if tables:
             DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(pl_module, list(tables))
 
@@ -105,14 +119,21 @@ class TouchedRows(pl.Callback):
         """Average the gradients of an update: before a scaler looks at them, so that all ranks skip the same."""
         if not self._tables or trainer.fit_loop.epoch_loop._should_accumulate():
             return
+        gradients, touched = [], []
         for table in self._tables:
             if table.weight.grad is None:
                 table.weight.grad = torch.zeros_like(table.weight)
-        self.sent += average([table.weight.grad for table in self._tables if table.weight.grad is not None])
-        for table in self._tables:
-            rows, size = table.weight.shape
-            self.dense += dense_bytes(rows, size, ranks.world())
+            gradients.append(table.weight.grad)
+            touched.append(distinct(table.touched or [], len(table.weight)).to(table.weight.device))
+            table.touched = []
+        self.sent += average(gradients, touched)
+        self.dense += sum(dense_bytes(len(g), g.shape[1], ranks.world()) for g in gradients)
         self.updates += 1
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave the embeddings as they were; also after an error."""
+        for table in self._tables:
+            table.touched = None
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what was sent."""

@@ -42,7 +42,7 @@ def raw_config(name: str, overrides: list[str]) -> DictConfig:
             if chosen:
                 composed.architecture = None if chosen[-1] in ("", "null") else chosen[-1]
             return composed
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
+        except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:  # a name too long for a file
             raise AmeirError(_explain(name, overrides, error)) from error
 
 

@@ -26,6 +26,9 @@ class FieldEmbedding(nn.Module):
     Args:
         schema: fields, behaviors and vocabularies.
         size: K.
+
+    Attributes:
+        touched: where it is a list, lookups that will have a gradient add their rows (n,) to it.
     """
 
     field_offsets: Tensor
@@ -34,6 +37,7 @@ class FieldEmbedding(nn.Module):
     def __init__(self, schema: Schema, size: int) -> None:
         super().__init__()
         self.size = size
+        self.touched: list[Tensor] | None = None
         self.sizes = dict(schema.vocabularies)
         self.offsets: dict[str, int] = {}
         rows = 1
@@ -74,6 +78,8 @@ class FieldEmbedding(nn.Module):
         Gradients reach E, except through row 0. Raises ``AmeirError`` if the vocabulary is unknown.
         """
         start = self._offset(vocabulary)
+        if self.touched is not None and torch.is_grad_enabled():
+            self.touched.append(torch.arange(start + 1, start + self.sizes[vocabulary], device=self.weight.device))
         known = self.weight[start + 1:start + self.sizes[vocabulary]]  # (V - 1, K)
         return torch.cat([self.weight.new_zeros(1, self.size), known])
 
@@ -84,6 +90,8 @@ class FieldEmbedding(nn.Module):
 
     def _lookup(self, ids: Tensor, offsets: Tensor | int) -> Tensor:
         rows = torch.where(ids == PAD, PAD, ids + offsets)
+        if self.touched is not None and torch.is_grad_enabled():
+            self.touched.append(rows.detach().flatten())
         if self.weight.device.type == "cpu" and not torch.compiler.is_compiling():
             return _Lookup.apply(self.weight, rows)
         return F.embedding(rows, self.weight, padding_idx=PAD)

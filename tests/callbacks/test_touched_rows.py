@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ameir_pl import ranks
 from ameir_pl.callbacks import touched_rows
-from ameir_pl.callbacks.touched_rows import TouchedRows, average, dense_bytes, touched_bytes
+from ameir_pl.callbacks.touched_rows import TouchedRows, average, dense_bytes, distinct, touched_bytes
 from tests.tasks.fitting import batches, fit_task, same, trainer, weights
 from tests.two_ranks import on_two_ranks
 
@@ -32,11 +32,12 @@ def averages() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for case in CASES:
         both = [gradient(case, ranks.rank()), gradient("few", ranks.rank())]
-        found[case] = {"sent": average(both), "first": both[0], "second": both[1]}
+        rows = [torch.tensor(list(CASES[name][ranks.rank()]), dtype=torch.int64) for name in (case, "few")]
+        found[case] = {"sent": average(both, rows), "first": both[0], "second": both[1]}
     nan = gradient("few", 0)
     if ranks.rank() == 1:
         nan[11, 2] = torch.nan
-    average([nan])
+    average([nan], [torch.arange(12)])
     return found | {"nan": nan}
 
 
@@ -65,6 +66,12 @@ def test_what_is_sent_is_the_lesser(both: list[dict[str, Any]], case: str) -> No
 def test_a_nan_reaches_all_ranks(both: list[dict[str, Any]]) -> None:
     for found in both:
         assert torch.isnan(found["nan"]).nonzero().tolist() == [[11, 2]]
+
+
+@pytest.mark.parametrize("count", [50, 100_000])
+def test_distinct_rows(count: int) -> None:
+    assert distinct([torch.tensor([7, 3, 3]), torch.tensor([0, 49])], count).tolist() == [0, 3, 7, 49]
+    assert distinct([], count).tolist() == []
 
 
 def test_bytes_of_rings() -> None:

@@ -59,6 +59,8 @@ MISTAKES = {
     "dataset.stages=[1,3]": "stage 3 builds on stage 2",
     "dataset.stages=[4]": "some of 1, 2, 3",
     "budget.valid_rows=1": r"all have the label .* Raise budget.valid_rows",
+    f"{'a' * 500}=movielens": "Unknown configuration key 'aaaa",
+    f"dataset={'a' * 500}": "aaaa",
     "trainer.precision=99": "'trainer' cannot be built",
     "trainer.precision=16-mixed": "trainer.precision=16-mixed .fp16. needs a GPU",
     # names
