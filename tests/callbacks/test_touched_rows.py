@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +27,19 @@ def gradient(case: str, rank: int) -> Tensor:
     return found
 
 
+def accumulated(least: int) -> dict[str, Any]:
+    """Two batches an update, on ranks that see different batches."""
+    touched_rows.LEAST_BYTES = least
+    task, callback = fit_task(), TouchedRows()
+    trainer([callback], limit_val_batches=0, strategy="ddp", devices=2, accumulate_grad_batches=2, epochs=1).fit(
+        task, batches(6, first=10 * ranks.rank()))
+    return {"weights": weights(task), "updates": callback.updates, "sent": callback.sent, "dense": callback.dense}
+
+
+def on_both() -> dict[str, Any]:
+    return averages() | {"touched": accumulated(0), "whole": accumulated(1 << 40)}
+
+
 def averages() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for case in CASES:
@@ -43,7 +55,7 @@ def averages() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return on_two_ranks(tmp_path_factory.mktemp("rows"), averages)
+    return on_two_ranks(tmp_path_factory.mktemp("rows"), on_both)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -89,20 +101,11 @@ def test_one_rank_trains_as_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert same(weights(one), weights(other)) and callback.updates == 0
 
 
-def accumulated(path: str) -> dict[str, Any]:
-    """Two batches an update, on ranks that see different batches."""
-    touched_rows.LEAST_BYTES = 0 if path == "touched" else 1 << 40
-    task, callback = fit_task(), TouchedRows()
-    trainer([callback], limit_val_batches=0, strategy="ddp", devices=2, accumulate_grad_batches=2, epochs=1).fit(
-        task, batches(6, first=10 * ranks.rank()))
-    return {"weights": weights(task), "updates": callback.updates, "sent": callback.sent, "dense": callback.dense}
-
-
-def test_accumulated_batches_are_sent_once(tmp_path: Path) -> None:
-    touched, whole = (on_two_ranks(tmp_path, accumulated, path) for path in ("touched", "whole"))
-    for one, other in zip(touched, whole, strict=True):
-        assert one["updates"] == 3 and other["updates"] == 0
-        assert 0 < one["sent"] <= one["dense"]
-        for name, tensor in one["weights"].items():
-            torch.testing.assert_close(tensor, other["weights"][name], atol=1e-5, rtol=1e-5, msg=name)
-    assert same(touched[0]["weights"], touched[1]["weights"])
+def test_accumulated_batches_are_sent_once(both: list[dict[str, Any]]) -> None:
+    for found in both:
+        touched, whole = found["touched"], found["whole"]
+        assert touched["updates"] == 3 and whole["updates"] == 0
+        assert 0 < touched["sent"] <= touched["dense"]
+        for name, tensor in touched["weights"].items():
+            torch.testing.assert_close(tensor, whole["weights"][name], atol=1e-5, rtol=1e-5, msg=name)
+    assert same(both[0]["touched"]["weights"], both[1]["touched"]["weights"])
