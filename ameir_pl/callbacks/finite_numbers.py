@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from ameir_pl.callbacks.phase import phase_of
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
 
@@ -42,7 +43,7 @@ class FiniteNumbers(pl.Callback):
         norm = float(torch.stack(norms).norm()) if norms else 0.0
         usual = median(self._norms) if self._norms else norm
         if math.isfinite(norm) and norm > EXPLODED * usual > 0:
-            console().print(f"{_phase(pl_module)}: the gradient at update {trainer.global_step} has norm {norm:.3g}, "
+            console().print(f"{phase_of(pl_module)}: the gradient at update {trainer.global_step} has norm {norm:.3g}, "
                             f"usually {usual:.3g}. If the loss follows, lower dataset.train.learning_rate or set "
                             "trainer.gradient_clip_val=1.")
         self._norms = [*self._norms[-19:], norm]
@@ -67,7 +68,7 @@ class FiniteNumbers(pl.Callback):
         batches = max(int(trainer.num_training_batches), 1)
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         raise AmeirError(
-            f"{_phase(module)}: the loss was NaN or infinite at update {first} (epoch {first // batches + 1}, batch "
+            f"{phase_of(module)}: the loss was NaN or infinite at update {first} (epoch {first // batches + 1}, batch "
             f"{first % batches + 1}, learning rate {rate:.3g}). What was saved before is kept, and the same command "
             "goes on from there. Lower dataset.train.learning_rate, set trainer.gradient_clip_val=1 or "
             "trainer.precision=32-true; detect_anomaly=true names the operation.")
@@ -76,7 +77,3 @@ class FiniteNumbers(pl.Callback):
 def waits(device: torch.device) -> bool:
     """Return whether reading a number has the program wait for the device."""
     return device.type != "cpu"
-
-
-def _phase(module: pl.LightningModule) -> str:
-    return str(getattr(module, "phase", "training"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from ameir_pl.callbacks.phase import phase_of
 from ameir_pl.progress import console
 
 LOOKS = 5
@@ -43,7 +44,7 @@ class OverfittingWatch(pl.Callback):
             return
         self.seen[epoch] = fitness
         for logger in trainer.loggers:
-            logger.log_metrics({f"{_phase(pl_module)}/valid_{self._name}": fitness},
+            logger.log_metrics({f"{phase_of(pl_module)}/valid_{self._name}": fitness},
                                step=max(trainer.global_step - 1, 0))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -54,7 +55,7 @@ class OverfittingWatch(pl.Callback):
         best = max(self.seen, key=lambda epoch: (self.seen[epoch], -epoch))
         if final < (1 - FALL) * self.seen[best]:
             console().print(
-                f"{_phase(pl_module)}: on validation rows the {self._name} of its children fell from "
+                f"{phase_of(pl_module)}: on validation rows the {self._name} of its children fell from "
                 f"{self.seen[best]:.4f} after epoch {best} to {final:.4f} after epoch {last}: the shared weights "
                 "overfit the training rows. Fewer epochs of this step (budget.*_epochs), more dropout "
                 "(dataset.model.*_dropout) or more dataset.train.weight_decay may rank better.")
@@ -66,7 +67,3 @@ class OverfittingWatch(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take what an interrupted fit saw."""
         self.seen = {int(epoch): float(value) for epoch, value in state_dict["seen"].items()}
-
-
-def _phase(module: pl.LightningModule) -> str:
-    return str(getattr(module, "phase", "training"))

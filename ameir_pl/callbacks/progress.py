@@ -6,6 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from ameir_pl.callbacks.phase import phase_of
 from ameir_pl.progress import Meter
 
 
@@ -17,7 +18,7 @@ class TrainingProgress(pl.Callback):
         self._meter = None
         if trainer.is_global_zero:
             total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
-            self._meter = Meter(getattr(pl_module, "phase", "training"), total, "batches")
+            self._meter = Meter(phase_of(pl_module), total, "batches")
             self._meter.__enter__()
             if trainer.global_step:  # of a resumed fit
                 self._meter.advance(trainer.global_step * trainer.accumulate_grad_batches)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ameir_pl import ranks
+from ameir_pl.callbacks.phase import phase_of
 from ameir_pl.nn.embedding import FieldEmbedding
 from ameir_pl.progress import console
 
@@ -139,6 +139,5 @@ class TouchedRows(pl.Callback):
         """Say what was sent."""
         if self.updates and ranks.writes():
             sent, dense = (total / self.updates / 1e6 for total in (self.sent, self.dense))
-            phase: Any = getattr(pl_module, "phase", "training")
-            console().print(f"{phase}: {sent:.2f} MB of embedding gradients sent by each rank and update, "
-                            f"{dense:.2f} MB if they were sent whole")
+            console().print(f"{phase_of(pl_module)}: {sent:.2f} MB of embedding gradients sent by each rank and update,"
+                            f" {dense:.2f} MB if they were sent whole")

@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from ameir_pl.atomic import unsealed
+from ameir_pl.atomic import sha256, unsealed
 from ameir_pl.batch import Batch
-from ameir_pl.data.store import MEMORY, SMALL_FILE, SPLITS, remembered_sha256, sha256
+from ameir_pl.data.store import MEMORY, SMALL_FILE, SPLITS, remembered_sha256
 from ameir_pl.errors import AmeirError
 from ameir_pl.schema import Schema
 

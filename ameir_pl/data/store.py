@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from ameir_pl.atomic import unsealed, write_json, write_sealed
+from ameir_pl.atomic import sha256, unsealed, write_json, write_sealed
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
 from ameir_pl.schema import OOV, Schema
@@ -64,12 +63,6 @@ class Tables:
     columns: Mapping[str, np.ndarray | Written]
     rows: dict[str, int]
     notes: dict[str, Any] = field(default_factory=dict)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's contents in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remembered_sha256(path: Path, memory: Path, written: str | None = None) -> str:
