@@ -4,7 +4,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-ray lint clean benchmark-peers
+.PHONY: help install demo test test-ray reliability lint clean benchmark-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,12 +24,16 @@ demo: install ## Search on MovieLens-100K, from download to report, in minutes o
 	OMP_NUM_THREADS=2 $(BIN)/python search.py dataset=movielens stage=all budget=demo run=demo
 
 test: lint ## Check style and types, and run the tests
-	@# Two processes of one thread each: the tests are many and small.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
+	@# Two processes of one thread each: the tests are many and small. In their order, the long ones come early.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not ray"
 
 test-ray: install ## Install Ray and run the tests that need it (minutes)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray
+
+reliability: install ## Kill, damage and soak for two hours; see docs/reliability.md
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray]'
+	$(BIN)/python -m benchmarks reliability
 
 lint: install ## Check style and types
 	$(BIN)/ruff check .

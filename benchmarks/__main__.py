@@ -12,6 +12,7 @@ NAMES = {"search": "the whole search against training DIN to its early stop",
          "score": "scoring candidates together, against one by one",
          "kill": "stage=all killed at random moments and gone on with, compared byte for byte",
          "soak": "memory of a search that runs for half an hour",
+         "reliability": "all campaigns of docs/reliability.md, about two hours",
          "traffic": "what ranks send for the gradients of embeddings, and what embeddings take in memory",
          "prepare": "preparing data: speed against FuxiCTR, memory and time as rows grow",
          "train": "training: samples a second against a bare loop and peers, memory of a supernet",
@@ -22,7 +23,7 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in NAMES:
         print("usage: python -m benchmarks NAME [--help]\n")
-        print("\n".join(f"  {key:<10}{what}" for key, what in NAMES.items()))
+        print("\n".join(f"  {key:<13}{what}" for key, what in NAMES.items()))
         sys.exit(0 if name in ("", "-h", "--help") else 2)
     sys.argv = [f"python -m benchmarks {name}", *sys.argv[2:]]
     importlib.import_module(f"benchmarks.{name}").main()

@@ -124,3 +124,5 @@ def main() -> None:
     show("Last line before the kill", ("line", "kills"), where.most_common())
     json_line("kill", {"trials": options.moments, "kills": killed, "equal": survived, "files": len(whole),
                        "seconds": whole_seconds, "different": different})
+    if different:
+        raise SystemExit(1)

@@ -60,3 +60,5 @@ def main() -> None:
     show("Soak", ("minutes", "searches of step 1", "resident in the second fifth, MB", "in the last, MB", "growth"),
          [(options.minutes, rounds, first, last, f"{100 * (last / first - 1):.1f} %")])
     json_line("soak", {"minutes": options.minutes, "rounds": rounds, "second_fifth_mb": first, "last_fifth_mb": last})
+    if last > 1.05 * first:
+        raise SystemExit(1)

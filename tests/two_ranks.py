@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import socket
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from ameir_pl import ranks
+from tests.processes import forking
 
 
 def _work(rank: int, port: int, function: Callable[..., Any], arguments: tuple[Any, ...], path: str) -> None:
@@ -31,7 +31,7 @@ def on_two_ranks(folder: Path, function: Callable[..., Any], *arguments: Any) ->
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     paths = [folder / f"rank{rank}.pt" for rank in range(2)]
-    context = multiprocessing.get_context("spawn")
+    context = forking()
     workers = [context.Process(target=_work, args=(rank, port, function, arguments, str(path)))
                for rank, path in enumerate(paths)]
     for worker in workers:

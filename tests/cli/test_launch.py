@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,9 +16,8 @@ import torch
 from omegaconf import DictConfig
 
 from ameir_pl.cli.launch import _killing_at_second_signal, launched, wanted_processes
+from tests.processes import Forked, start_search
 from tests.tiny import Tiny
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(("trainer", "gpus", "processes"), [
@@ -52,11 +49,10 @@ def children(process: int) -> list[int]:
 
 
 @contextmanager
-def two_ranks(tiny: Tiny) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+def two_ranks(tiny: Tiny) -> Iterator[tuple[Forked, list[int]]]:
     """A long fit on two ranks, its first epoch done, and the ranks' processes."""
     arguments = tiny("stage=1", "budget.stage1_epochs=5000", "trainer=ddp_cpu", "checkpoint.every_steps=8")
-    process = subprocess.Popen([sys.executable, str(ROOT / "search.py"), *arguments], stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    process = start_search(tiny.runs.parent / "output", arguments)
     log = tiny.folder() / "metrics.csv"
     for _ in range(900):
         if log.exists():  # the first epoch is done
@@ -75,8 +71,9 @@ def test_a_rank_that_is_killed_ends_the_others(tiny: Tiny) -> None:
     with two_ranks(tiny) as (process, ranks):
         assert len(ranks) == 2
         os.kill(ranks[1], signal.SIGKILL)
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode == 2, output
+        ended = process.wait(60)
+        output = process.output
+        assert ended == 2, output
         assert f"error: Rank 1 (process {ranks[1]}) was killed by SIGKILL, and the other ranks were stopped" in output
         assert list((tiny.folder() / ".progress/stage1.supernet").glob("step-*.ckpt"))
 
@@ -86,10 +83,9 @@ def test_a_second_signal_ends_ranks_that_do_not_come_to_save(tiny: Tiny) -> None
         os.kill(ranks[0], signal.SIGSTOP)
         process.send_signal(signal.SIGTERM)
         time.sleep(1)
-        assert process.poll() is None and all(Path(f"/proc/{rank}").exists() for rank in ranks)
+        assert process.returncode is None and all(Path(f"/proc/{rank}").exists() for rank in ranks)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
-        assert process.returncode == 143
+        assert process.wait(30) == 143
         assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
 
 

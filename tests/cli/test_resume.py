@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,8 @@ import pytest
 from ameir_pl.cli import search, train
 from ameir_pl.errors import AmeirError
 from ameir_pl.search import behavior_step, evaluator, interaction_step, mlp_step
+from tests.processes import start_search
 from tests.tiny import Tiny, contents, numbers, results
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def start(arguments: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, str(ROOT / "search.py"), *arguments], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, cwd=ROOT)
 
 
 def measured(folder: Path) -> dict:
@@ -117,13 +110,14 @@ def test_a_baseline_goes_on(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None
 def test_killed_at_random_moments_it_ends_the_same(finished: Tiny, tiny: Tiny) -> None:
     generator = random.Random(5)
     arguments = tiny("stage=all", "checkpoint.every_steps=3")
-    for earliest in (5, 7):
-        process = start(arguments)
-        try:
-            process.communicate(timeout=earliest + generator.random())
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
+    killed = 0
+    for earliest in (0.5, 1.5):
+        process = start_search(tiny.runs.parent / "output", arguments)
+        with suppress(TimeoutError):
+            process.wait(earliest + generator.random())
+        assert process.returncode in (0, -signal.SIGKILL), process.output
+        killed += process.returncode != 0
+    assert killed, "it ended before it was killed"
     search.main(arguments)
     assert results(tiny.folder()) == results(finished.folder())
     assert measured(tiny.folder()) == measured(finished.folder())
@@ -142,13 +136,14 @@ def test_signals_save_and_end_and_a_second_process_is_refused(tiny: Tiny) -> Non
     lock, log = tiny.folder() / ".lock", tiny.folder() / "metrics.csv"
     for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
         started = time.time()
-        process = start(endless)
+        process = start_search(tiny.runs.parent / "output", endless)
         until(lambda: lock.exists() and log.exists() and log.stat().st_mtime > started)  # noqa: B023  an epoch is done
         with pytest.raises(AmeirError, match=f"written by process {process.pid} on .* choose another run="):
             search.main(endless)
         process.send_signal(number)
-        output, _ = process.communicate(timeout=30)
-        assert process.returncode == code, output
+        ended = process.wait(30)
+        output = process.output
+        assert ended == code, output
         assert "Stopping after this batch" in output and "the same command goes on from there" in output
         assert "Traceback" not in output
         assert list((tiny.folder() / ".progress/stage1.supernet").glob("step-*.ckpt"))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from ameir_pl.data import DATASETS, Encoded
 from ameir_pl.data.store import SCRATCH, Tables, Written, store
 from ameir_pl.errors import AmeirError
 from ameir_pl.schema import Field, Schema
+from tests.processes import Forked
 
 SCHEMA = Schema("test", "ctr", (Field("a", "a"),), vocabularies={"a": 3})
 
@@ -49,18 +49,17 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-FULL = """
-import resource, sys
-from pathlib import Path
-from ameir_pl.data import DATASETS
-from ameir_pl.errors import AmeirError
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
-import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-try:
-    DATASETS.get("criteo")(raw="none", encoded=sys.argv[2], source=sys.argv[1]).prepare()
-except AmeirError as error:
-    print("ERROR", error)
-"""
+def fill_up(source: str, encoded: str, limit: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        DATASETS.get("criteo")(raw="none", encoded=encoded, source=source).prepare()
+    except AmeirError as error:
+        print("ERROR", error)
+
+
+def die_in_the_middle(folder: str) -> None:
+    store(Path(folder) / "test-1", lambda _: os.kill(os.getpid(), signal.SIGKILL), {})  # type: ignore[arg-type,return-value]
 
 
 def criteo_lines(rows: int = 3000) -> str:
@@ -82,18 +81,17 @@ def test_a_disk_that_fills_up(tmp_path: Path, limit: int) -> None:
     """The process may write no more than so many bytes into a file, as on a full disk."""
     (tmp_path / "train.txt").write_text(criteo_lines())
     encoded = tmp_path / "encoded"
-    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path / "train.txt"), str(encoded), str(limit)],
-                          capture_output=True, text=True, timeout=120, check=False)
-    assert "ERROR" in done.stdout and "cannot be written" in done.stdout, done.stderr
-    assert str(encoded) in done.stdout and "Make room" in done.stdout
+    process = Forked(tmp_path / "output", fill_up, str(tmp_path / "train.txt"), str(encoded), limit)
+    process.wait(120)
+    output = process.output
+    assert "ERROR" in output and "cannot be written" in output
+    assert str(encoded) in output and "Make room" in output
     assert os.listdir(encoded) == []
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
-    code = ("import os, signal, sys; from pathlib import Path; from ameir_pl.data.store import store\n"
-            "store(Path(sys.argv[1]) / 'test-1', lambda f: os.kill(os.getpid(), signal.SIGKILL), {})")
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL
+    process = Forked(tmp_path.parent / f"{tmp_path.name}.output", die_in_the_middle, str(tmp_path))
+    assert process.wait(120) == -signal.SIGKILL
     left = os.listdir(tmp_path)
     assert len(left) == 1 and left[0].endswith(".part")
     alive = tmp_path / left[0].replace(f".{left[0].split('.')[-3]}.", f".{os.getpid()}.", 1)
