@@ -91,20 +91,20 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool) -> An
         raise AmeirError(f"Unknown option {flags[0]}. There are --help, --cfg job and --multirun; settings are "
                          "written key=value.")
     jobs = sweep(overrides) if many else [overrides]
+    first = load_config(config_name, jobs[0])
     if trains:
-        composed = load_config(config_name, jobs[0])[1]
+        composed = first[1]
         if many and composed.launcher == "ray":
             return run_jobs(body.__module__, planned(config_name, jobs))
         trainer = composed.trainer
         if wanted_processes(trainer) > 1 and not launched():
             launch(wanted_processes(trainer), body.__module__.split(".")[-1], arguments)
         meet(trainer)
-    results = [_one(body, config_name, job) for job in jobs]
+    results = [_one(body, *(load_config(config_name, job) if number else first)) for number, job in enumerate(jobs)]
     return results if many else results[0]
 
 
-def _one(body: Body, config_name: str, overrides: list[str]) -> Any:
-    config, composed = load_config(config_name, overrides)
+def _one(body: Body, config: Any, composed: DictConfig) -> Any:
     if composed.get("launcher") == "ray":
         raise AmeirError("launcher=ray runs the jobs of --multirun, of search, train and finetune. Leave it out here.")
     # Lightning's notes on accelerators and its tips are noise beside our own lines.

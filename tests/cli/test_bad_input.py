@@ -82,7 +82,7 @@ MISTAKES = {
     "dataset.source=/nowhere": "/nowhere/ml-100k.inter.*are missing.*dataset.source=PATH",
     # what cannot work together
     "dataset.train.batch_size=9": "stage 1 has 12 paths and a batch has 9 rows. Raise dataset.train.batch_size",
-    "budget.keep=50": "stage 2 has 128 paths and a batch has 64 rows.*lower budget.paths",
+    "budget.keep=50": "stage 2 has 150 paths and a batch has 128 rows.*lower budget.paths",
 }
 
 

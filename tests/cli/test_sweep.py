@@ -122,7 +122,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-LONG = ("model=dnn", "budget.finetune_epochs=20", "budget.patience=20", "checkpoint.every_steps=10")
+LONG = ("model=dnn", "dataset.train.batch_size=64", "budget.finetune_epochs=20", "budget.patience=20",
+        "checkpoint.every_steps=10")
 
 
 def kill_while_it_trains(folder: Path) -> int:

@@ -16,15 +16,15 @@ def test_other_schemes(fairness: str, tiny: Tiny, finished: Tiny) -> None:
         search.main(tiny(f"stage={stage}", f"fairness={fairness}"))
     assert (contents(tiny.folder())["stage3/supernet.ckpt"] != contents(finished.folder())["stage3/supernet.ckpt"])
     counts = json.loads((tiny.folder() / "stage1/summary.json").read_text())["activations"]["block 1 layer"]
-    assert sum(counts.values()) == (18 * 12 if fairness == "full" else 18)
+    assert sum(counts.values()) == (9 * 12 if fairness == "full" else 9)
 
 
 def test_a_fair_scheme_activates_everything_equally(finished: Tiny) -> None:
     activations = json.loads((finished.folder() / "stage1/summary.json").read_text())["activations"]
     for block in (1, 2, 3):
-        assert set(activations[f"block {block} layer"].values()) == {18}  # updates
+        assert set(activations[f"block {block} layer"].values()) == {9}  # updates
     stage2 = json.loads((finished.folder() / "stage2/summary.json").read_text())["cycles"]
     assert [c["candidates"] for c in stage2][0] == 45 and all(
         c["activations"]["most"] - c["activations"]["fewest"] <= 1 for c in stage2)
     ratios = json.loads((finished.folder() / "stage3/summary.json").read_text())["activations"]
-    assert set(ratios["hidden layer 1 units"].values()) == {18}
+    assert set(ratios["hidden layer 1 units"].values()) == {9}

@@ -51,7 +51,7 @@ def test_metrics_json_has_the_documented_keys(finished: Tiny) -> None:
 
 def test_logs_tell_what_happened(finished: Tiny) -> None:
     log = (finished.folder() / "log.txt").read_text()
-    for words in ("stage1/supernet: 18 batches", "Stage 2 uses", "stage3/scoring: 6 candidates", "Derived AMEIR-C",
+    for words in ("stage1/supernet: 9 batches", "Stage 2 uses", "stage3/scoring: 6 candidates", "Derived AMEIR-C",
                   "AMEIR-B", "log loss", "Seconds:"):
         assert words in log
     assert "\x1b" not in log
@@ -119,8 +119,8 @@ LIGHT = ("budget.stage1_epochs=0.5", "budget.cycle_epochs=0.25", "budget.stage3_
 def test_parts_of_epochs_and_finalists_as_they_inherit(tiny: Tiny) -> None:
     assert list(search.main(tiny("stage=all", *LIGHT))["models"]) == ["AMEIR-C"]
     log = (tiny.folder() / "log.txt").read_text()
-    for words in ("stage1/supernet: 9 batches", "stage2/cycle1: 4 batches", "stage3/supernet: 28 batches"):
-        assert words in log  # an epoch has 18; 1.5 are two, of three quarters each
+    for words in ("stage1/supernet: 4 batches", "stage2/cycle1: 2 batches", "stage3/supernet: 14 batches"):
+        assert words in log  # an epoch has 9; 1.5 are two, of three quarters each
     assert "finalist" not in log
     for stage in (1, 3):
         finalists = json.loads((tiny.folder() / f"stage{stage}/summary.json").read_text())["finalists"]
