@@ -53,6 +53,7 @@ class Schema:
         vocabularies: size of each vocabulary, ``PAD`` and ``OOV`` included.
         max_len: T, the most behaviors kept; 0 where there are none.
         item: the vocabulary that is ranked, for retrieval.
+        users: how many users a dataset of sequences has, numbered from 0; 0 where they are not numbered.
         percentiles: of each dense field that is given raw and put to [-1, 1] by them: 101 numbers from the minimum
             to the maximum of train rows.
     """
@@ -65,6 +66,7 @@ class Schema:
     vocabularies: dict[str, int] = field(default_factory=dict)
     max_len: int = 0
     item: str = ""
+    users: int = 0
     percentiles: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -94,6 +96,8 @@ class Schema:
         if bool(self.behaviors) != (self.max_len > 0):
             raise AmeirError(f"Schema of {self.dataset}: {len(self.behaviors)} behavior fields but "
                              f"max_len={self.max_len}.")
+        if type(self.users) is not int or self.users < 0:
+            raise AmeirError(f"Schema of {self.dataset}: `users` must be a whole number, found {self.users!r}.")
         if self.task == "retrieval" and self.item not in self.vocabularies:
             raise AmeirError(f"Schema of {self.dataset}: retrieval needs `item`, the vocabulary to rank; "
                              f"found '{self.item}'.")
@@ -125,8 +129,11 @@ class Schema:
         return sum(f.width for f in self.behaviors)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as written to ``schema.json``."""
-        return asdict(self)
+        """Return plain values, as written to ``schema.json``; ``users`` only where there are any."""
+        values = asdict(self)
+        if not self.users:
+            del values["users"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], source: str = "schema") -> Schema:

@@ -56,14 +56,14 @@ def main() -> None:
 
 def compare(name: str, shape: str) -> dict[str, tuple[float, float]]:
     """Return for each thing that is compared its largest value and the largest difference."""
-    from ameir_pl.baselines import BASELINES
+    from ameir_pl.baselines import build_baseline
     from ameir_pl.batch import Batch
     from ameir_pl.cli.compose import load_config
     from ameir_pl.data.layouts import paper_schema
 
     sizes = load_config("train", [f"dataset={shape}"])[0].dataset.model
     schema = paper_schema(shape, VOCABULARY)
-    model = BASELINES.get(name)(schema, embedding_size=sizes.embedding_size, mlp=sizes.mlp, dropout=0.0)
+    model = build_baseline(name, schema, embedding_size=sizes.embedding_size, mlp=sizes.mlp, dropout=0.0)
     draw_weights(model)
     arrays = random_rows(schema)
     batch = Batch(fields=torch.from_numpy(arrays["fields"]).long(), dense=torch.from_numpy(arrays["dense"]),

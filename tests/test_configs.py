@@ -14,6 +14,8 @@ from hydra.utils import get_method, instantiate
 from omegaconf import OmegaConf
 
 from ameir_pl.architecture_file import read_architecture
+from ameir_pl.baselines import BASELINES
+from ameir_pl.baselines.base import options_of
 from ameir_pl.cli.checks import LEAST
 from ameir_pl.cli.compose import conf_folder, load_config, raw_config
 from ameir_pl.cli.config import CONFIGS, RESULT_KEYS, TRAIN_KEYS, Config
@@ -22,7 +24,7 @@ CONF = conf_folder()
 GROUPS = {f.name: sorted(p.relative_to(f).with_suffix("").as_posix() for p in f.rglob("*.yaml"))
           for f in sorted(CONF.iterdir()) if f.is_dir()}
 OPTIONS = [(group, option) for group, options in GROUPS.items() for option in options
-           if group not in ("architecture", "dataset_budget")]
+           if group not in ("architecture", "dataset_budget", "dataset_model")]
 FREE = {"optimizer", "scheduler", "trainer", "logger", "callbacks"}
 
 
@@ -69,6 +71,21 @@ def test_every_dataset_budget_belongs_to_a_dataset_and_a_budget() -> None:
         assert "@package budget" in (CONF / "dataset_budget" / f"{name}.yaml").read_text()
 
 
+def test_every_model_of_a_dataset_is_one_of_its_options() -> None:
+    names = {f"{d}_{m}": (d, m) for d in GROUPS["dataset"] for m in GROUPS["model"]}
+    for file in GROUPS.get("dataset_model", ()):
+        dataset, model = names[file]
+        config, _ = load_config("train", [f"dataset={dataset}", f"model={model}"])
+        special = OmegaConf.to_container(OmegaConf.load(CONF / "dataset_model" / f"{file}.yaml"))
+        assert "# @package model.options" in (CONF / "dataset_model" / f"{file}.yaml").read_text()
+        assert special and special.keys() <= options_of(model).keys()
+        assert special.items() <= config.model.options.items()
+
+
+def test_every_model_has_a_file() -> None:
+    assert set(GROUPS["model"]) == {"ameir", *BASELINES.names()}
+
+
 @pytest.mark.parametrize("optimizer", GROUPS["optimizer"])
 @pytest.mark.parametrize("scheduler", GROUPS["scheduler"])
 def test_optimizers_and_schedulers_are_built(optimizer: str, scheduler: str) -> None:
@@ -113,9 +130,10 @@ def test_each_command_s_file_is_typed(name: str) -> None:
     config, composed = load_config(name, [])
     assert type(config) is CONFIGS[name]
     keys, known = composed_keys(OmegaConf.to_container(composed, resolve=True)), typed(CONFIGS[name])
-    missing = {"model.name", "architecture", "dataset.train.negatives"}  # of train.yaml and of retrieval alone
-    assert {k for k in keys - known if not k.startswith("dataset.options") and k != "hydra"} == set()
-    assert {k for k in known - keys if not k.startswith("dataset.options")} <= missing
+    missing = {"model.name", "model.options", "architecture", "dataset.train.negatives"}  # of train.yaml and of retrieval alone
+    own = ("dataset.options", "model.options")
+    assert {k for k in keys - known if not k.startswith(own) and k != "hydra"} == set()
+    assert {k for k in known - keys if not k.startswith(own)} <= missing
 
 
 def typed(kind: Any, prefix: str = "") -> set[str]:
@@ -138,8 +156,9 @@ def composed_keys(node: Any, prefix: str = "") -> set[str]:
 @pytest.mark.parametrize("dataset", GROUPS["dataset"])
 def test_conf_and_the_typed_configuration_have_the_same_keys(dataset: str) -> None:
     keys = composed_keys(OmegaConf.to_container(raw_config("train", [f"dataset={dataset}"]), resolve=True))
-    # Only retrieval draws negatives; the options are a dataset's own.
-    optional = {k for k in keys | typed(Config) if k == "dataset.train.negatives" or k.startswith("dataset.options")}
+    # Only retrieval draws negatives; the options are a dataset's and a model's own.
+    own = ("dataset.train.negatives", "dataset.options", "model.options")
+    optional = {k for k in keys | typed(Config) if k.startswith(own)}
     assert keys | optional == typed(Config) | optional
 
 
@@ -166,6 +185,6 @@ def value_of(config: Any, key: str) -> Any:
 def test_no_file_is_left_out() -> None:
     tops = {p.stem for p in CONF.glob("*.yaml")}
     assert tops == set(CONFIGS)
-    known = {"architecture", "budget", "callbacks", "dataset", "dataset_budget", "logger", "model", "optimizer",
-             "scheduler", "trainer"}
+    known = {"architecture", "budget", "callbacks", "dataset", "dataset_budget", "dataset_model", "logger", "model",
+             "optimizer", "scheduler", "trainer"}
     assert set(GROUPS) == known  # a new group needs its tests above

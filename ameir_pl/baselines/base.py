@@ -1,33 +1,119 @@
-"""Registry of the baselines and what they are built from."""
+"""Registry of the baselines: what they are built from, what they need of a dataset, and what they may do otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ameir_pl.batch import Batch
+from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.registry import Registry
 from ameir_pl.schema import Schema
 
 
-class BaselineFactory(Protocol):
-    """Builds a baseline for a dataset."""
+class Baseline(nn.Module):
+    """A model to compare with, built as ``Model(schema, embedding_size=, mlp=, dropout=)``.
 
-    def __call__(self, schema: Schema, *, embedding_size: int, mlp: Sequence[int], dropout: float) -> nn.Module:
-        """Return a model with ``forward(batch)``, on the same embedding, head and batch as AMEIR.
+    Further keyword arguments, with defaults, are the model's own options: ``model.options`` of the configuration. It
+    has ``forward(batch)``, which gives logits (B,) of clicks or query vectors (B, K) of next items, and a submodule
+    ``embedding``, whose weights are counted apart and, for next items, give the items' vectors.
 
-        Raises:
-            AmeirError: the model means nothing for this dataset; the message names the dataset and other models.
+    Attributes:
+        needs: names in ``NEEDS``, of what the model cannot do without.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+
+@runtime_checkable
+class OwnLoss(Protocol):
+    """A model whose loss is a part of it, instead of the dataset's.
+
+    Attributes:
+        own_loss: what it is, in a few words; printed and written beside the results.
+    """
+
+    own_loss: str
+
+    def training_loss(self, batch: Batch, own: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the mean loss of the rows of ``batch``, a scalar; ``own(output)`` gives the dataset's loss.
+
+        Ranks average their losses, each over as many rows: a mean over rows of each row's loss is that of all of them.
         """
         ...
 
 
-BASELINES: Registry[Callable[..., nn.Module]] = Registry("model")
+@runtime_checkable
+class CountsItems(Protocol):
+    """A model that is told how often each item comes in the training sequences, before it is trained."""
+
+    def set_counts(self, counts: Tensor) -> None:
+        """Take the counts (V,) float by item id."""
+        ...
 
 
-def check_baseline(name: str, schema: Schema) -> None:
-    """Raise ``AmeirError`` where a baseline is unknown or refuses a dataset; takes no memory and no random number."""
+BASELINES: Registry[type[Baseline]] = Registry("model")
+
+NEEDS: dict[str, tuple[str, Callable[[Schema], bool]]] = {
+    "clicks": ("predicts clicks", lambda s: s.task == "ctr"),
+    "next item": ("ranks next items", lambda s: s.task == "retrieval"),
+    "users": ("has a vector for each user", lambda s: s.users > 0),
+    "fields": ("combines fields", lambda s: len(s.fields) > 1),
+    "history": ("reads behaviors", lambda s: bool(s.behaviors)),
+    "target": ("compares behaviors with a target that shares a vocabulary with them", lambda s: s.has_target),
+}
+"""What a model does, and whether a dataset has what it takes."""
+
+
+def lacking(name: str, schema: Schema) -> list[str]:
+    """Return what model ``name`` needs and the dataset has not, names in ``NEEDS``."""
+    return [need for need in BASELINES.get(name).needs if not NEEDS[need][1](schema)]
+
+
+def baselines_for(schema: Schema) -> list[str]:
+    """Return the models that can be trained on a dataset."""
+    return [name for name in BASELINES.names() if not lacking(name, schema)]
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """Return a model's own options with their defaults."""
+    parameters = inspect.signature(BASELINES.get(name)).parameters.values()
+    return {p.name: p.default for p in parameters
+            if p.name not in ("schema", "embedding_size", "mlp", "dropout") and p.kind is p.KEYWORD_ONLY}
+
+
+def build_baseline(name: str, schema: Schema, *, embedding_size: int, mlp: Sequence[int], dropout: float,
+                   options: Mapping[str, Any] | None = None) -> nn.Module:
+    """Return a baseline for a dataset.
+
+    Raises:
+        AmeirError: an unknown model or option, an option out of range, or a dataset that lacks what the model needs;
+            the message names those that fit.
+    """
+    build, known = cast(Callable[..., nn.Module], BASELINES.get(name)), options_of(name)
+    for need in lacking(name, schema):
+        raise AmeirError(f"model={name} {NEEDS[need][0]}, and {schema.dataset} is {_described(schema)}. Models for it: "
+                         f"{', '.join(baselines_for(schema))}.")
+    for option in options or {}:
+        if option not in known:
+            raise AmeirError(f"model={name} has no option '{option}'."
+                             + (did_you_mean(option, known) if known else " It has none."))
+    return build(schema, embedding_size=embedding_size, mlp=mlp, dropout=dropout, **(options or {}))
+
+
+def check_baseline(name: str, schema: Schema, options: Mapping[str, Any] | None = None) -> None:
+    """Raise ``AmeirError`` where :func:`build_baseline` would; takes no memory and no random number."""
     with torch.device("meta"):
-        BASELINES.get(name)(schema, embedding_size=1, mlp=[1], dropout=0.0)
+        build_baseline(name, schema, embedding_size=4, mlp=[1], dropout=0.0, options=options)
+
+
+def _described(schema: Schema) -> str:
+    if schema.task == "retrieval":
+        return "a dataset of sequences of items" + ("" if schema.users else " without numbered users")
+    behaviors = "without behaviors" if not schema.behaviors else \
+        "with behaviors" + ("" if schema.has_target else " that no field of the target shares a vocabulary with")
+    return f"a dataset of clicks with {len(schema.fields)} field{'s' * (len(schema.fields) != 1)}, {behaviors}"

@@ -77,9 +77,15 @@ class CheckpointSettings:
 
 @dataclass
 class ModelChoice:
-    """The model that ``train.py`` trains."""
+    """The model that ``train.py`` trains.
+
+    Args:
+        name: registered name, or ``ameir``.
+        options: settings of this model alone.
+    """
 
     name: str = "dnn"
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -169,5 +175,5 @@ RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.on_bad_row", "dataset
                "seed", "fairness", "inherit")
 """What a run's results depend on: a run folder holds results of one such configuration."""
 
-TRAIN_KEYS = ("model.name", "architecture")
+TRAIN_KEYS = ("model.name", "model.options", "architecture")
 """What they also depend on when ``train.py`` made them; a search has neither."""

@@ -21,8 +21,7 @@ from torch import nn
 from ameir_pl import __version__, ranks
 from ameir_pl.architecture_file import find_architecture, read_architecture
 from ameir_pl.atomic import write_text
-from ameir_pl.baselines import BASELINES
-from ameir_pl.baselines.base import check_baseline
+from ameir_pl.baselines import build_baseline, check_baseline
 from ameir_pl.callbacks.metrics_csv import MetricsCsv
 from ameir_pl.cli.checks import (
     check_factories,
@@ -195,7 +194,7 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     schema, train = encoded.schema, config.dataset.train
     chosen = config.model.name if purpose == "train" else config.reference if purpose in ("search", "finish") else None
     if chosen not in (None, "ameir"):
-        check_baseline(chosen, schema)
+        check_baseline(chosen, schema, model_options(config, chosen))
     loss = train.loss or ("sampled_bce" if schema.task == "retrieval" else "logloss")
     objective = make_objective(schema, loss)
     drawing: dict[str, Any] = {}
@@ -256,7 +255,13 @@ def make_loggers(config: Config, factories: Mapping[str, Callable[..., Logger]],
 def make_baseline(name: str, *, config: Config, schema: Schema) -> nn.Module:
     """Return a baseline with the dataset's sizes and its pre-defined MLP."""
     model = config.dataset.model
-    return BASELINES.get(name)(schema, embedding_size=model.embedding_size, mlp=model.mlp, dropout=model.mlp_dropout)
+    return build_baseline(name, schema, embedding_size=model.embedding_size, mlp=model.mlp, dropout=model.mlp_dropout,
+                          options=model_options(config, name))
+
+
+def model_options(config: Config, name: str) -> dict[str, Any]:
+    """Return the options of a baseline: those of ``model=``, or its defaults where another one is trained beside."""
+    return config.model.options if config.model.name == name else {}
 
 
 def checked_architecture(problem: Problem, name: str) -> Architecture:

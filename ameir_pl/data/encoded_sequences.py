@@ -57,8 +57,8 @@ class EncodedSequences(Encoded):
 
         Returns:
             ``behaviors`` (B, T, 1): the last T items before the held-out one; ``positives`` (B, 1): that item;
-            ``negatives`` (B, 100): items the user never touched in any split; ``seen`` (B, L): the user's other
-            items, ``PAD`` filled.
+            ``negatives`` (B, 100): items the user never touched in any split; ``users`` (B,); ``seen`` (B, L): the
+            user's other items, ``PAD`` filled.
 
         Raises:
             AmeirError: a train row, whose next item is the validation item; or the catalogue is too small.
@@ -77,6 +77,7 @@ class EncodedSequences(Encoded):
         # An item may come twice in a sequence: the held-out one must stay rankable.
         seen = seen[..., 0].masked_fill(seen[..., 0] == torch.from_numpy(positives), PAD)
         batch = self._histories(begin, end)
+        batch.users = self._users(begin)
         batch.positives, batch.negatives, batch.seen = torch.from_numpy(positives), torch.from_numpy(negatives), seen
         return batch
 
@@ -96,7 +97,7 @@ class EncodedSequences(Encoded):
             negatives: Q.
 
         Returns:
-            ``behaviors`` (B, T, 1) the last T items before the positives, and the above.
+            ``behaviors`` (B, T, 1) the last T items before the positives, ``users`` (B,), and the above.
 
         Raises:
             AmeirError: a row is not of the train split, or the catalogue is too small for the negatives.
@@ -112,13 +113,23 @@ class EncodedSequences(Encoded):
         positives = torch.full((len(rows), most), PAD)
         positives[:, :ids.shape[1]] = ids[..., 0].masked_fill(~mask, PAD)
         batch = self._histories(begin, first)
-        batch.positives = positives
+        batch.positives, batch.users = positives, self._users(begin)
         if loss == "sampled_bce":
             batch.negatives = torch.from_numpy(self.draw_untouched(generator, begin, negatives))
         else:
             shared = generator.integers(OOV + 1, OOV + 1 + self.items, size=negatives)
             batch.shared_negatives = torch.from_numpy(shared)
         return batch
+
+    def item_counts(self) -> torch.Tensor:
+        """Return how often each item comes in the training sequences, (V,) float64 by id."""
+        rows = self.splits["train"]
+        begin, end = (self.columns[name][rows.start:rows.stop] for name in ("begin", "end"))
+        steps = np.zeros(len(self.columns["values"]) + 1, np.int64)
+        np.add.at(steps, begin, 1)
+        np.add.at(steps, end, -1)
+        items = self.columns["values"][np.cumsum(steps[:-1]) > 0, 0]
+        return torch.from_numpy(np.bincount(items, minlength=self.schema.vocabularies[self.schema.item])).double()
 
     def negatives(self, split: str, seed: int) -> np.ndarray:
         """Return the negatives (rows of the split, 100) int32 of ``valid`` or ``test``, drawn once per seed."""
@@ -177,6 +188,15 @@ class EncodedSequences(Encoded):
         order = np.argsort(begin)
         users = np.repeat(begin[order], (stop - begin)[order])
         return np.unique(users * (OOV + 1 + self.items) + self.columns["values"][:, 0])
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """Where each user begins in ``values``; users are numbered in this order."""
+        rows = self.splits["test"]  # one row a user
+        return np.sort(self.columns["begin"][rows.start:rows.stop])
+
+    def _users(self, begin: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.searchsorted(self._starts, begin))
 
     def _unfit(self, begin: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         """Where (B, count) a drawn item was touched by the row's user or occurs earlier in its row."""

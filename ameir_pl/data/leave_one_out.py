@@ -66,6 +66,6 @@ def leave_one_out(dataset: str, table: pl.DataFrame, max_len: int, path: Path, a
     columns = {name: np.concatenate(parts) for name, parts in pointers.items()}
     columns["values"] = vocabulary.encode(table["item"], catalogue)[:, None]
     schema = Schema(dataset, "retrieval", (), (Field("item", "item"),), (), {"item": vocabulary.size(catalogue)},
-                    max_len, "item")
+                    max_len, "item", users=kept)
     return Tables(schema, {"item": catalogue}, columns, {"train": int(trains.sum()), "valid": kept, "test": kept},
                   notes), lengths

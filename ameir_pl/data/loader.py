@@ -207,6 +207,12 @@ class AmeirDataModule(LightningDataModule):
         return [data[Draw(chosen[i:i + self.eval_batch_size], (_SUBSET, seed, i))]
                 for i in range(0, len(chosen), self.eval_batch_size)]
 
+    def item_counts(self) -> torch.Tensor:
+        """Return how often each item comes in the training sequences, (V,) by id; raises ``AmeirError`` for clicks."""
+        if not isinstance(self.encoded, EncodedSequences):
+            raise AmeirError(f"{self.schema.dataset} is a dataset of clicks; it has no sequences to count items of.")
+        return self.encoded.item_counts()
+
     def _dataset(self, split: str) -> BatchDataset:
         return BatchDataset(self.encoded, split, self.seed, self.loss, self.negatives)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def evaluate(model: nn.Module, batches: Iterable[Batch], objective: Objective, full: bool = False) -> dict[str, float]:
     """Return the metrics of ``model(batch)`` over all rows of ``batches``; ranks share the rows of each batch."""
-    device = next(model.parameters()).device
+    device = next(chain(model.parameters(), model.buffers())).device
     with evaluating(model):
         predictions = []
         for batch in batches:

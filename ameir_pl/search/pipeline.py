@@ -10,6 +10,7 @@ from torch import nn
 
 from ameir_pl import ranks
 from ameir_pl.architecture_file import write_architecture
+from ameir_pl.baselines.base import CountsItems, OwnLoss
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.cost import trainable_parameters
 from ameir_pl.progress import console
@@ -19,7 +20,7 @@ from ameir_pl.search.evaluator import evaluate
 from ameir_pl.search.interaction_step import search_interactions
 from ameir_pl.search.journal import unfinished
 from ameir_pl.search.mlp_step import search_mlp
-from ameir_pl.search.problem import Problem
+from ameir_pl.search.problem import Fit, Problem
 
 STEPS: dict[int, Callable[[Problem], None]] = {1: search_behavior, 2: search_interactions, 3: search_mlp}
 
@@ -37,6 +38,7 @@ class Result:
         epochs: trained.
         best_epoch: whose weights were kept; 0 means the inherited ones.
         test_full: full ranking, for retrieval.
+        loss: the model's own, where it has one.
     """
 
     valid: dict[str, float]
@@ -47,13 +49,11 @@ class Result:
     epochs: int
     best_epoch: int
     test_full: dict[str, float] = field(default_factory=dict)
+    loss: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plain values; ``test_full`` only where there is one."""
-        values = asdict(self)
-        if not self.test_full:
-            del values["test_full"]
-        return values
+        """Return the plain values; ``test_full`` and ``loss`` only where there is one."""
+        return {name: value for name, value in asdict(self).items() if name not in ("test_full", "loss") or value}
 
 
 def stages_to_run(dataset: str, stages: Sequence[int], stage: object) -> tuple[int, ...]:
@@ -114,11 +114,15 @@ def finetune(problem: Problem, model: nn.Module, name: str, *, inherited: bool) 
         start = evaluate(model, problem.data.val_dataloader(), problem.objective)[problem.objective.fitness]
     problem.seeded(phase)
     model.train()  # a model read from a bundle comes in eval mode, which Lightning keeps: no dropout
-    fit = problem.engine.fit(model, epochs=problem.budget.finetune_epochs, patience=problem.budget.patience,
-                             start=start, phase=phase)
+    if any(p.requires_grad for p in model.parameters()):
+        fit = problem.engine.fit(model, epochs=problem.budget.finetune_epochs, patience=problem.budget.patience,
+                                 start=start, phase=phase)
+    else:  # it has counted all there is to learn
+        fit = Fit(0.0, 0, 0)
     valid, test, full = measure(problem, model)
     network, embedding = trainable_parameters(model)
-    return Result(valid, test, network, embedding, round(fit.seconds, 2), fit.epochs, fit.best_epoch, full)
+    loss = model.own_loss if isinstance(model, OwnLoss) else ""
+    return Result(valid, test, network, embedding, round(fit.seconds, 2), fit.epochs, fit.best_epoch, full, loss)
 
 
 def train_baseline(problem: Problem, name: str) -> tuple[nn.Module, Result]:
@@ -127,6 +131,10 @@ def train_baseline(problem: Problem, name: str) -> tuple[nn.Module, Result]:
         raise AmeirError("This problem was set up without baselines.")
     problem.seeded(f"baseline/{name}")
     model = problem.baseline(name)
+    if isinstance(model, CountsItems):
+        model.set_counts(problem.data.item_counts())
+    if isinstance(model, OwnLoss):
+        console().print(f"{name} is trained with its own loss: {model.own_loss}.", markup=False)
     return model, finetune(problem, model, name.upper() if name == "dnn" else name, inherited=False)
 
 

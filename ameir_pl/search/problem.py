@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ameir_pl.batch import Batch
 from ameir_pl.models.ameir import Ameir, Derived
@@ -118,6 +118,10 @@ class Data(Protocol):
 
     def subset(self, split: str, rows: int, seed: int) -> list[Batch]:
         """Return a fixed sample of a split."""
+        ...
+
+    def item_counts(self) -> Tensor:
+        """Return how often each item comes in the training sequences, (V,) by id."""
         ...
 
 

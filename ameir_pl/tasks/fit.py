@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ameir_pl import ranks
+from ameir_pl.baselines.base import OwnLoss
 from ameir_pl.batch import Batch
 from ameir_pl.objectives.base import Objective
 from ameir_pl.tasks.epoch_loss import EpochLoss
@@ -62,8 +63,11 @@ class FitTask(pl.LightningModule):
         self._epoch_loss.load(checkpoint["epoch_loss"], self.trainer.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the batch's mean loss."""
-        loss = self.objective.loss(self.model, self.model(batch), batch)
+        """Return the batch's mean loss: the objective's, or the model's own where it has one."""
+        def given(output: Tensor) -> Tensor:
+            return self.objective.loss(self.model, output, batch)
+
+        loss = self.model.training_loss(batch, given) if isinstance(self.model, OwnLoss) else given(self.model(batch))
         self._epoch_loss.add(loss, len(batch))
         return loss
 

@@ -3,40 +3,56 @@ padding, a batch learned by heart and the same weights from the same seed all ho
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
-from ameir_pl.baselines import BASELINES, check_baseline
+from ameir_pl.baselines import BASELINES, build_baseline, check_baseline
+from ameir_pl.baselines.base import options_of
 from ameir_pl.batch import Batch
+from ameir_pl.cli.compose import conf_folder
 from ameir_pl.data.layouts import LAYOUTS, paper_schema
 from ameir_pl.errors import AmeirError
 from ameir_pl.objectives import make_objective
 from ameir_pl.schema import Schema
-from tests.models.examples import LENGTHS, SCHEMAS, ctr_schema, make_batch, randomized
+from ameir_pl.tasks.fit import FitTask
+from tests.models.examples import LENGTHS, SCHEMAS, make_batch, randomized
 from tests.models.test_padding import assert_ignores_padding, padded
 
 NAMES = BASELINES.names()
 DATASETS = {**SCHEMAS, **{name: paper_schema(name) for name in LAYOUTS}}
-REFUSED = {
-    "deepfm": {"retrieval": "", "beauty": "dataset of retrieval.*model=dnn", "steam": "model=dnn"},
-    "din": {"no target": "no target field of example shares.*h_item.*model=deepfm", "retrieval": "model=dnn",
-            "beauty": "beauty is a dataset of retrieval", "steam": "steam", "criteo": "criteo has none.*model=deepfm",
-            "avazu": "avazu has none"},
-}
-"""What a model refuses, and what it says. Everything else it must be able to do."""
-TAKEN = [(name, kind) for name in NAMES for kind in SCHEMAS if kind not in REFUSED.get(name, {})]
-REFUSALS = [(name, kind) for name in NAMES for kind in REFUSED.get(name, {})]
+HAS = {"clicks": lambda s: s.task == "ctr", "next item": lambda s: s.task == "retrieval",
+       "users": lambda s: s.users > 0, "fields": lambda s: len(s.fields) >= 2,
+       "history": lambda s: len(s.behaviors) > 0,
+       "target": lambda s: bool({f.vocabulary for f in s.fields if f.group == "target"}
+                                & {f.vocabulary for f in s.behaviors})}
+
+
+def refused(name: str, schema: Schema) -> bool:
+    return not all(HAS[need](schema) for need in BASELINES.get(name).needs)
+
+
+TAKEN = [(name, kind) for name in NAMES for kind in SCHEMAS if not refused(name, SCHEMAS[kind])]
+REFUSALS = [(name, kind) for name in NAMES for kind in DATASETS if refused(name, DATASETS[kind])]
+WITHOUT: dict[str, tuple[str, ...]] = {}
+"""What a model does not have."""
+COUNTING = [name for name in NAMES if name == "pop"]
+"""They have nothing to train."""
+TRAINED = [(name, kind) for name, kind in TAKEN if name not in COUNTING]
 
 
 def build(name: str, schema: Schema, dropout: float = 0.0) -> nn.Module:
     torch.manual_seed(0)
-    return BASELINES.get(name)(schema, embedding_size=4, mlp=[16, 8], dropout=dropout)
+    return build_baseline(name, schema, embedding_size=4, mlp=[16, 8], dropout=dropout)
 
 
 def loss_of(model: nn.Module, schema: Schema, batch: Batch) -> torch.Tensor:
     objective = make_objective(schema, "logloss" if schema.task == "ctr" else "sampled_bce")
-    return objective.loss(model, model(batch), batch)
+    task = FitTask(model, objective, torch.optim.Adam, weight_decay=0.0, phase="test")
+    return task.training_step(batch, 0)
 
 
 def learn(model: nn.Module, schema: Schema, batch: Batch, steps: int = 300) -> float:
@@ -60,7 +76,7 @@ def separable(schema: Schema) -> Batch:
     return batch
 
 
-@pytest.mark.parametrize(("name", "kind"), TAKEN)
+@pytest.mark.parametrize(("name", "kind"), TRAINED)
 def test_shapes_and_gradients(name: str, kind: str) -> None:
     schema = SCHEMAS[kind]
     model, batch = randomized(build(name, schema)), make_batch(schema)
@@ -72,7 +88,7 @@ def test_shapes_and_gradients(name: str, kind: str) -> None:
         assert parameter.grad.abs().max() > 1e-9, parameter_name
 
 
-@pytest.mark.parametrize(("name", "kind"), TAKEN)
+@pytest.mark.parametrize(("name", "kind"), TRAINED)
 def test_learns_a_batch_by_heart(name: str, kind: str) -> None:
     schema = SCHEMAS[kind]
     model = build(name, schema)
@@ -81,8 +97,10 @@ def test_learns_a_batch_by_heart(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize(("name", "kind"), REFUSALS)
 def test_refuses_by_name(name: str, kind: str) -> None:
+    fitting = [n for n in NAMES if not refused(n, DATASETS[kind])]
     for refuse in (build, check_baseline):
-        with pytest.raises(AmeirError, match=f"model={name} .*{REFUSED[name][kind]}"):
+        with pytest.raises(AmeirError, match=f"model={name} .*, and {DATASETS[kind].dataset} is a dataset of .* Models "
+                                             f"for it: {', '.join(fitting)}"):
             refuse(name, DATASETS[kind])  # type: ignore[operator]
 
 
@@ -92,7 +110,7 @@ def test_padding_never_matters(name: str, kind: str) -> None:
     assert_ignores_padding(randomized(build(name, SCHEMAS[kind])).eval(), make_batch(SCHEMAS[kind]), SCHEMAS[kind])
 
 
-@pytest.mark.parametrize(("name", "kind"), TAKEN)
+@pytest.mark.parametrize(("name", "kind"), TRAINED)
 def test_padding_gets_no_gradient(name: str, kind: str) -> None:
     schema = SCHEMAS[kind]
     gradients = []
@@ -104,7 +122,7 @@ def test_padding_gets_no_gradient(name: str, kind: str) -> None:
         torch.testing.assert_close(gradient, gradients[1][parameter_name], atol=2e-6, rtol=2e-5, msg=parameter_name)
 
 
-@pytest.mark.parametrize(("name", "kind"), TAKEN)
+@pytest.mark.parametrize(("name", "kind"), TRAINED)
 def test_rows_without_history(name: str, kind: str) -> None:
     schema = SCHEMAS[kind]
     model, batch = randomized(build(name, schema)), make_batch(schema)
@@ -117,11 +135,11 @@ def test_rows_without_history(name: str, kind: str) -> None:
     torch.testing.assert_close(model(batch[alone]), model(batch)[alone], atol=2e-6, rtol=2e-5)
 
 
-@pytest.mark.parametrize(("name", "kind"), TAKEN)
+@pytest.mark.parametrize(("name", "kind"), TRAINED)
 def test_the_same_seed_gives_the_same_weights(name: str, kind: str) -> None:
     one, two = (build(name, SCHEMAS[kind]).state_dict() for _ in range(2))
     torch.manual_seed(1)
-    other = BASELINES.get(name)(SCHEMAS[kind], embedding_size=4, mlp=[16, 8], dropout=0.0).state_dict()
+    other = build_baseline(name, SCHEMAS[kind], embedding_size=4, mlp=[16, 8], dropout=0.0).state_dict()
     assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
     assert any(not torch.equal(one[key], other[key]) for key in one)
 
@@ -135,7 +153,7 @@ def test_checking_costs_no_random_number(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_datasets_of_the_paper(name: str) -> None:
-    for dataset in sorted(LAYOUTS.keys() - REFUSED.get(name, {}).keys()):
+    for dataset in (d for d in sorted(LAYOUTS) if not refused(name, DATASETS[d])):
         schema = DATASETS[dataset]
         model, batch = build(name, schema), make_batch(schema, (0, 2, 1) if schema.behaviors else (0, 0, 0))
         assert model(batch).shape == ((3,) if schema.task == "ctr" else (3, 4))
@@ -146,15 +164,27 @@ def test_datasets_of_the_paper(name: str) -> None:
 def test_any_depth(name: str, kind: str, mlp: list[int]) -> None:
     schema = SCHEMAS[kind]
     batch = make_batch(schema)
-    assert len(BASELINES.get(name)(schema, embedding_size=4, mlp=mlp, dropout=0.0)(batch)) == len(batch)
+    assert len(build_baseline(name, schema, embedding_size=4, mlp=mlp, dropout=0.0)(batch)) == len(batch)
+
+
+@pytest.mark.parametrize(("name", "kind"), TRAINED)
+def test_dropout_is_for_training_only(name: str, kind: str) -> None:
+    schema = SCHEMAS[kind]
+    model, batch = randomized(build(name, schema, dropout=0.5)), make_batch(schema)
+    if "dropout" not in WITHOUT.get(name, ()):
+        assert not torch.equal(model(batch), model(batch))
+    model.eval()
+    assert torch.equal(model(batch), model(batch))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_dropout_is_for_training_only(name: str) -> None:
-    model, batch = build(name, ctr_schema(), dropout=0.5), make_batch(ctr_schema())
-    assert not torch.equal(model(batch), model(batch))
-    model.eval()
-    assert torch.equal(model(batch), model(batch))
+def test_options(name: str) -> None:
+    schema = next(s for s in DATASETS.values() if not refused(name, s))
+    assert OmegaConf.load(conf_folder() / "model" / f"{name}.yaml") == {"name": name, "options": options_of(name)}
+    sizes: dict[str, Any] = {"embedding_size": 4, "mlp": [16, 8], "dropout": 0.0}
+    build_baseline(name, schema, **sizes, options=options_of(name))
+    with pytest.raises(AmeirError, match=f"model={name} has no option 'colour'"):
+        build_baseline(name, schema, **sizes, options={"colour": 1})
 
 
 def test_unknown_baseline() -> None:

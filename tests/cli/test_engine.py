@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ameir_pl.baselines import BASELINES
+from ameir_pl.baselines import build_baseline
 from ameir_pl.cli.engine import LightningEngine
 from ameir_pl.data import DATASETS, AmeirDataModule
 from ameir_pl.objectives import make_objective
@@ -25,7 +25,7 @@ def fitted(folder: Path, start: float | None, patience: int) -> tuple[int, int, 
     encoded = DATASETS.get("movielens")(raw=raw, encoded=folder / "encoded", max_len=6).prepare()
     data = AmeirDataModule(encoded=encoded, batch_size=256, eval_batch_size=500, seed=1)
     torch.manual_seed(0)
-    model = BASELINES.get("dnn")(data.schema, embedding_size=4, mlp=[8], dropout=0.0)
+    model = build_baseline("dnn", data.schema, embedding_size=4, mlp=[8], dropout=0.0)
     before = {n: t.clone() for n, t in model.state_dict().items()}
 
     def make(max_epochs: int, callbacks: list, logger: list, **flags: object) -> object:

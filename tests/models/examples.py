@@ -47,7 +47,7 @@ def no_target_schema() -> Schema:
 def retrieval_schema() -> Schema:
     """Items only, as Beauty and Steam."""
     return Schema(dataset="items", task="retrieval", behaviors=(Field("item", "item"),), vocabularies={"item": 20},
-                  max_len=LENGTH, item="item")
+                  max_len=LENGTH, item="item", users=30)
 
 
 SCHEMAS = {"target": ctr_schema(), "no target": no_target_schema(), "retrieval": retrieval_schema()}
@@ -72,6 +72,7 @@ def make_batch(schema: Schema, lengths: tuple[int, ...] = LENGTHS, seed: int = 0
     if schema.task == "retrieval":
         batch.positives = torch.randint(2, 20, (rows, 5), generator=rng)
         batch.negatives = torch.randint(2, 20, (rows, 5), generator=rng)
+        batch.users = torch.randint(0, 30, (rows,), generator=rng)
     return batch
 
 
