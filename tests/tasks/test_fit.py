@@ -13,6 +13,7 @@ from ameir_pl.models.ameir import Derived
 from ameir_pl.objectives import make_objective
 from ameir_pl.space.architecture import Architecture, Block, MlpLayer
 from ameir_pl.tasks.fit import FitTask, decayed
+from tests.models.examples import retrieval_schema
 
 from .fitting import ADAM, ARCHITECTURE, batches, ctr_schema, fit_task, predictions, same, trainer, weights
 
