@@ -185,5 +185,6 @@ def value_of(config: Any, key: str) -> Any:
 def test_no_file_is_left_out() -> None:
     tops = {p.stem for p in CONF.glob("*.yaml")}
     assert tops == set(CONFIGS)
-    known = {"architecture", "budget", "callbacks", "dataset", "dataset_budget", "logger", "model", "optimizer", "scheduler", "trainer"}
+    known = {"architecture", "budget", "callbacks", "dataset", "dataset_budget", "logger", "model", "optimizer",
+             "scheduler", "trainer"}
     assert set(GROUPS) - {"dataset_model"} == known  # a new group needs its tests above
