@@ -24,7 +24,7 @@ from ameir_pl.progress import console
 from ameir_pl.ranks import rank, writes
 from ameir_pl.stopping import handling_signals
 
-Body = Callable[[Any, DictConfig], Any]
+Body = Callable[..., Any]
 HELP = """usage: {name} [key=value ...] [group=option ...] [-m | --multirun] [--cfg job] [--help]
 
 {doc}
@@ -33,10 +33,11 @@ The keys and their defaults (conf/{config}.yaml):
 """
 
 
-def command(config_name: str, *, trains: bool = False) -> Callable[[Body], Callable[..., Any]]:
+def command(config_name: str, *, trains: bool = False, commands: bool = False) -> Callable[[Body], Callable[..., Any]]:
     """Turn ``body(config, composed)`` into a command ``main(argv=None)`` on conf/``config_name``.yaml.
 
-    One that ``trains`` runs in as many processes as its trainer asks for.
+    One that ``trains`` runs in as many processes as its trainer asks for. One that runs ``commands`` of its own is
+    ``body(config, composed, overrides)`` and may be given launcher=ray without --multirun.
 
     ``main`` returns what the body returns; called with ``argv=None`` (from a shell) a user's mistake ends the process
     with code 2 and one message, elsewhere it raises ``AmeirError``.
@@ -49,7 +50,7 @@ def command(config_name: str, *, trains: bool = False) -> Callable[[Body], Calla
             try:
                 with handling_signals() if argv is None else nullcontext():
                     try:
-                        return _run(body, config_name, arguments, trains)
+                        return _run(body, config_name, arguments, trains, commands)
                     except OSError as error:
                         if known := explained(error):
                             raise known from error
@@ -74,7 +75,7 @@ def command(config_name: str, *, trains: bool = False) -> Callable[[Body], Calla
     return decorate
 
 
-def _run(body: Body, config_name: str, arguments: list[str], trains: bool) -> Any:
+def _run(body: Body, config_name: str, arguments: list[str], trains: bool, commands: bool) -> Any:
     refuse_secrets(arguments)
     flags = [a for a in arguments if a.startswith("-")]
     overrides = [a for a in arguments if not a.startswith("-")]
@@ -94,12 +95,17 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool) -> An
     first = load_config(config_name, jobs[0])
     if trains:
         composed = first[1]
+        if commands and many:
+            raise AmeirError("This command runs several trainings itself: give it without --multirun.")
         if many and composed.launcher == "ray":
             return run_jobs(body.__module__, planned(config_name, jobs))
         trainer = composed.trainer
         if wanted_processes(trainer) > 1 and not launched():
             launch(wanted_processes(trainer), body.__module__.split(".")[-1], arguments)
         meet(trainer)
+    if commands:
+        _quiet()
+        return body(*first, overrides)
     results = [_one(body, *(load_config(config_name, job) if number else first)) for number, job in enumerate(jobs)]
     return results if many else results[0]
 
@@ -107,9 +113,13 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool) -> An
 def _one(body: Body, config: Any, composed: DictConfig) -> Any:
     if composed.get("launcher") == "ray":
         raise AmeirError("launcher=ray runs the jobs of --multirun, of search, train and finetune. Leave it out here.")
-    # Lightning's notes on accelerators and its tips are noise beside our own lines.
+    _quiet()
+    return body(config, composed)
+
+
+def _quiet() -> None:
+    """Silence Lightning's notes on accelerators and its tips: they are noise beside our own lines."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_utilities"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", ".*`lr_scheduler.step..` before `optimizer.step..`.*")
-    return body(config, composed)

@@ -111,6 +111,7 @@ class Config:
     reference: str | None = "dnn"
     ablation: bool = True
     overwrite: bool = False
+    measure_test: bool = True
     detect_anomaly: bool = False
     debug: bool = False
     launcher: str = "local"
@@ -146,6 +147,42 @@ class ExportConfig(Config):
 
 
 @dataclass
+class CompareConfig(Config):
+    """Every key of conf/compare.yaml.
+
+    Args:
+        models: ``all`` that the dataset allows, or a list of names, ``ameir:ARCHITECTURE`` among them.
+        seeds: how many, from 1 on, or a list.
+        runs: finished runs of the search whose models are set beside.
+        tuned: train each model with what ``ameir tune`` found best for it.
+        plot: write quality_cost.html.
+    """
+
+    models: Any = "all"
+    seeds: Any = 1
+    runs: list[str] = field(default_factory=list)
+    tuned: bool = False
+    plot: bool = True
+
+
+@dataclass
+class TuneConfig(Config):
+    """Every key of conf/tune.yaml.
+
+    Args:
+        sampler: ``grid`` tries every combination, ``optuna`` goes where earlier trials were good.
+        trials: how many; null: the whole grid, or 30 with optuna.
+        learning_rates, weight_decays, dropouts: the values; null: those of the paper's Appendix D.
+    """
+
+    sampler: str = "grid"
+    trials: int | None = None
+    learning_rates: list[float] | None = None
+    weight_decays: list[float] | None = None
+    dropouts: list[float] | None = None
+
+
+@dataclass
 class InferConfig:
     """Every key of conf/infer.yaml.
 
@@ -167,12 +204,13 @@ class InferConfig:
 
 
 CONFIGS: dict[str, type] = {"search": Config, "train": Config, "export": ExportConfig,
-                            "generate": GenerateConfig, "infer": InferConfig}
+                            "generate": GenerateConfig, "infer": InferConfig, "compare": CompareConfig,
+                            "tune": TuneConfig}
 """The type of each file conf/NAME.yaml."""
 
 RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.on_bad_row", "dataset.options", "dataset.stages",
                "dataset.model", "dataset.train", "budget", "space", "optimizer", "scheduler", "trainer.precision",
-               "seed", "fairness", "inherit")
+               "seed", "fairness", "inherit", "measure_test")
 """What a run's results depend on: a run folder holds results of one such configuration."""
 
 TRAIN_KEYS = ("model.name", "model.options", "architecture")

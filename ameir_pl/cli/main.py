@@ -13,6 +13,8 @@ COMMANDS = {
     "derive": ("derive", "main", "assemble the stages into a bundle with inherited weights"),
     "finetune": ("finetune", "main", "finetune the bundle and the plainer variants, write metrics.json"),
     "train": ("train", "main", "train model=NAME, or model=ameir architecture=NAME_OR_PATH, from scratch"),
+    "compare": ("compare", "main", "train several models with several seeds and set them side by side"),
+    "tune": ("tune", "main", "choose a model's learning rate, L2 and dropout on the validation rows"),
     "evaluate": ("evaluate", "main", "measure the bundle on all validation and test rows"),
     "export": ("export", "main", "write the bundle's model as format=onnx, for any runtime"),
     "data fetch": ("data", "fetch", "get a dataset's raw files"),

@@ -217,7 +217,8 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     problem = Problem(schema=schema, data=data, objective=objective, engine=engine, folder=folder, journal=journal,
                       model=config.dataset.model, budget=config.budget, space=config.space,
                       stages=tuple(search_stages), seed=config.seed, overwrite=config.overwrite,
-                      baseline=partial(make_baseline, config=config, schema=schema))
+                      baseline=partial(make_baseline, config=config, schema=schema),
+                      measure_test=config.measure_test)
     check_space(problem)
     if purpose != "evaluate":
         check_labels(data)
@@ -253,9 +254,11 @@ def make_loggers(config: Config, factories: Mapping[str, Callable[..., Logger]],
 
 
 def make_baseline(name: str, *, config: Config, schema: Schema) -> nn.Module:
-    """Return a baseline with the dataset's sizes and its pre-defined MLP."""
+    """Return a baseline with the dataset's sizes, its pre-defined MLP, and the dropout of its MLP or, where it ranks
+    items, of the building blocks."""
     model = config.dataset.model
-    return build_baseline(name, schema, embedding_size=model.embedding_size, mlp=model.mlp, dropout=model.mlp_dropout,
+    dropout = model.mlp_dropout if schema.task == "ctr" else model.block_dropout
+    return build_baseline(name, schema, embedding_size=model.embedding_size, mlp=model.mlp, dropout=dropout,
                           options=model_options(config, name))
 
 

@@ -99,8 +99,11 @@ def run_stage(problem: Problem, stage: int) -> bool:
 
 
 def measure(problem: Problem, model: nn.Module) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """Return the metrics on the validation rows, on the test rows, and of the full ranking of the test rows."""
+    """Return the metrics on the validation rows, on the test rows, and of the full ranking of the test rows; nothing
+    of test rows where they are not to be measured."""
     valid = evaluate(model, problem.data.val_dataloader(), problem.objective)
+    if not problem.measure_test:
+        return valid, {}, {}
     test = evaluate(model, problem.data.test_dataloader(), problem.objective, full=True)
     full = {name.removeprefix("full_"): value for name, value in test.items() if name.startswith("full_")}
     return valid, {name: value for name, value in test.items() if not name.startswith("full_")}, full

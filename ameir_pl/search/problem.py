@@ -165,6 +165,7 @@ class Problem:
         seed: of everything random.
         overwrite: whether finished results may be replaced.
         baseline: builds a named baseline.
+        measure_test: whether test rows are measured.
     """
 
     schema: Schema
@@ -180,6 +181,7 @@ class Problem:
     seed: int
     overwrite: bool = False
     baseline: Callable[[str], nn.Module] | None = None
+    measure_test: bool = True
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -1,0 +1,163 @@
+"""``ameir tune``: a model's learning rate, L2 and dropout, chosen on the validation rows (paper, Appendix D)."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig
+from rich.table import Table
+
+from ameir_pl import ranks
+from ameir_pl.atomic import telling, write_sealed, write_text
+from ameir_pl.cli import train
+from ameir_pl.cli.command import command
+from ameir_pl.cli.config import TuneConfig
+from ameir_pl.cli.setup import make_dataset, run_path
+from ameir_pl.errors import AmeirError, did_you_mean
+from ameir_pl.progress import console
+from ameir_pl.schema import Schema
+
+BEST = "best.yaml"
+SAMPLERS = ("grid", "optuna")
+OWN = ("sampler", "trials", "learning_rates", "weight_decays", "dropouts", "run", "launcher", "measure_test",
+       "dataset.train.learning_rate", "dataset.train.weight_decay", "dataset.model.mlp_dropout",
+       "dataset.model.block_dropout")
+OPTUNA_TRIALS = 30
+
+_L2, _DROPOUT = [1e-3, 1e-4, 1e-5, 1e-6], [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+APPENDIX_D: dict[str, dict[str, list[float]]] = {
+    "history and fields": {"learning_rates": [1e-3, 1e-4, 1e-5, 1e-6], "weight_decays": _L2, "dropouts": _DROPOUT},
+    "sequences": {"learning_rates": [1e-3, 1e-4, 1e-5], "weight_decays": _L2, "dropouts": _DROPOUT},
+    "fields": {"learning_rates": [1e-3, 1e-4, 3e-5, 1e-5], "weight_decays": _L2, "dropouts": _DROPOUT},
+}
+"""The candidate sets of Appendix D.1, D.2 and D.3, by what a dataset has."""
+
+Point = tuple[float, float, float]
+"""Learning rate, L2, dropout."""
+Trials = list[tuple[Point, float]]
+"""Points and their fitness on the validation rows."""
+
+
+@command("tune", trains=True, commands=True)
+def main(config: TuneConfig, composed: DictConfig, overrides: list[str]) -> dict[str, Any]:
+    """Try settings of model=…, going on where it stopped, and write the best as overrides."""
+    if config.sampler not in SAMPLERS:
+        raise AmeirError(f"There is no sampler={config.sampler}.{did_you_mean(config.sampler, SAMPLERS)}")
+    if config.launcher == "ray":
+        raise AmeirError("ameir tune runs its trials one after the other; leave launcher=ray out. A grid side by side: "
+                         "`ameir train --multirun launcher=ray model=… dataset.train.learning_rate=1e-3,1e-4 "
+                         "run='${model.name}-${dataset.train.learning_rate}'`.")
+    with ranks.in_turn():
+        schema = make_dataset(config).prepare().schema
+    values = candidates(config, schema)
+    rest = [o for o in overrides if o.lstrip("+~").split("=", 1)[0] not in OWN]
+    folder = run_path(config)
+    trials: Trials = []
+    propose = proposals(config, values)
+    while (point := propose(trials)) is not None:
+        settings = as_overrides(point, schema, config.model.name)
+        console().print(f"Trial {len(trials) + 1}: {' '.join(settings)}", markup=False)
+        metrics = train.main([*rest, *settings, "measure_test=false", f"run={folder.name}.trial-{_digest(*point)}"])
+        valid = next(iter(metrics["models"].values()))["valid"]
+        trials.append((point, valid["auc"] if "auc" in valid else valid["ndcg@5"]))
+    best = max(range(len(trials)), key=lambda i: trials[i][1])
+    chosen = as_overrides(trials[best][0], schema, config.model.name)
+    result = {"dataset": schema.dataset, "model": config.model.name, "seed": config.seed, "sampler": config.sampler,
+              "trials": [{"learning_rate": p[0], "weight_decay": p[1], "dropout": p[2], "valid": score}
+                         for p, score in trials], "best": best}
+    if ranks.writes():
+        with telling(folder, "The trials are whole: make room and give the same command."):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_sealed(folder / "trials.json", result)
+            plain = {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in chosen)}
+            write_text(folder / BEST, yaml.safe_dump({"overrides": plain, "valid": trials[best][1]}, sort_keys=False))
+    _show(trials, schema)
+    out = console(results=True)
+    out.print(f"Wrote {folder}. The best, chosen on validation rows alone:", markup=False)
+    model = "" if config.architecture is None else f" architecture={config.architecture}"
+    out.print(f"  ameir train dataset={config.dataset.name} model={config.model.name}{model} {' '.join(chosen)}",
+              markup=False, soft_wrap=True)
+    return result
+
+
+def candidates(config: TuneConfig, schema: Schema) -> dict[str, list[float]]:
+    """Return the values of each setting; raises ``AmeirError`` for an empty list or a value out of range."""
+    kind = "sequences" if schema.task == "retrieval" else "history and fields" if schema.behaviors else "fields"
+    found = {}
+    for key, default in APPENDIX_D[kind].items():
+        asked = getattr(config, key)
+        values = default if asked is None else list(asked)
+        low = 0.0 if key != "learning_rates" else 1e-30
+        if not values or len(set(values)) != len(values) or not all(low <= v < (1 if key == "dropouts" else 1e30)
+                                                                    for v in values):
+            raise AmeirError(f"Configuration: {key}={values} must be different numbers"
+                             + (" from 0 to below 1." if key == "dropouts" else " above 0." if low else
+                                " of at least 0."))
+        found[key] = values
+    return found
+
+
+def proposals(config: TuneConfig, values: dict[str, list[float]]) -> Callable[[Trials], Point | None]:
+    """Return what gives the next point from the trials so far, None at the end: the same for the same trials and seed,
+    so that an interrupted search repeats itself on finished runs and goes on."""
+    if config.trials is not None and config.trials < 1:
+        raise AmeirError(f"Configuration: trials={config.trials} must be at least 1.")
+    if config.sampler == "optuna":
+        return _optuna(config, values)
+    grid = list(product(*values.values()))
+    if config.trials is not None and config.trials < len(grid):
+        grid = random.Random(config.seed).sample(grid, config.trials)
+    return lambda trials: grid[len(trials)] if len(trials) < len(grid) else None  # type: ignore[return-value]
+
+
+def _optuna(config: TuneConfig, values: dict[str, list[float]]) -> Callable[[Trials], Point | None]:
+    try:
+        import optuna
+    except ImportError as error:
+        raise AmeirError(f"sampler=optuna needs Optuna, which is not installed ({error}). Install it with `pip "
+                         "install 'ameir-pl[tune]'`, or use sampler=grid.") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    spaces: dict[str, Any] = {key: optuna.distributions.FloatDistribution(min(v), max(v), log=min(v) > 0)
+                              for key, v in values.items()}
+    count = config.trials or OPTUNA_TRIALS
+
+    def propose(trials: Trials) -> Point | None:
+        if len(trials) >= count:
+            return None
+        # A study and a sampler of its own for each proposal: what it says depends on the trials and the seed alone.
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(
+            seed=int(_digest(config.seed, len(trials)), 16), n_startup_trials=min(10, count // 3 + 1)))
+        for point, score in trials:
+            study.add_trial(optuna.trial.create_trial(params=dict(zip(spaces, point, strict=True)),
+                                                      distributions=spaces, value=score))
+        asked = study.ask(spaces)
+        return tuple(float(f"{asked.params[key]:.4g}") for key in spaces)  # type: ignore[return-value]
+
+    return propose
+
+
+def as_overrides(point: Point, schema: Schema, model: str) -> list[str]:
+    """Return the overrides of a point; dropout is that of the building blocks, the MLP, or both, as the model has."""
+    rate, decay, dropout = point
+    keys = [key for key, used in (("block_dropout", schema.task == "retrieval" or model == "ameir"),
+                                  ("mlp_dropout", schema.task == "ctr")) if used]
+    return [f"dataset.train.learning_rate={rate}", f"dataset.train.weight_decay={decay}",
+            *(f"dataset.model.{key}={dropout}" for key in keys)]
+
+
+def _digest(*values: float) -> str:
+    """Eight hex digits of some numbers."""
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:8]
+
+
+def _show(trials: Trials, schema: Schema) -> None:
+    table = Table("learning rate", "L2", "dropout", "valid AUC" if schema.task == "ctr" else "valid NDCG@5",
+                  title=f"{schema.dataset}: the ten best of {len(trials)} trials", title_justify="left")
+    for (rate, decay, dropout), score in sorted(trials, key=lambda t: -t[1])[:10]:
+        table.add_row(f"{rate:g}", f"{decay:g}", f"{dropout:g}", f"{score:.4f}")
+    console(results=True).print(table)

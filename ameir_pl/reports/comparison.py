@@ -1,0 +1,142 @@
+"""Several models, each with several seeds, in one table: mean and deviation, size, speed, the paper's numbers."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ameir_pl.errors import AmeirError
+from ameir_pl.reports.published import PUBLISHED
+
+LABELS = {"auc": "AUC", "logloss": "log loss"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One model of one ``metrics.json``.
+
+    Args:
+        model: what it is called in the table.
+        key: its name among the paper's numbers.
+        metrics: the whole of the file.
+        row: the model's entry in it.
+    """
+
+    model: str
+    key: str
+    metrics: Mapping[str, Any]
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A model's line of the table.
+
+    Args:
+        model: its name.
+        seeds: those it was trained with.
+        means: of each metric of the test rows, ``full_`` before those of the full ranking.
+        deviations: their standard deviations over seeds (n - 1); empty for one seed.
+        params, embedding_params: weights beside the embedding matrix, and of it.
+        seconds: of training, the mean.
+        samples_per_second: training rows a second, the mean; 0 where nothing was trained.
+        published: the paper's numbers.
+        loss: the model's own, empty where it is the dataset's.
+    """
+
+    model: str
+    seeds: tuple[int, ...]
+    means: dict[str, float]
+    deviations: dict[str, float]
+    params: int
+    embedding_params: int
+    seconds: float
+    samples_per_second: float
+    published: dict[str, float]
+    loss: str
+
+
+def compare(trained: Sequence[Trained]) -> list[Line]:
+    """Return a line for each model, the best first.
+
+    Raises:
+        AmeirError: two results are of other data, rows or ways of measuring.
+    """
+    groups: dict[str, list[Trained]] = {}
+    for one in trained:
+        groups.setdefault(one.model, []).append(one)
+        for key in ("dataset", "protocol", "rows"):
+            if one.metrics[key] != trained[0].metrics[key]:
+                raise AmeirError(f"{one.model} and {trained[0].model} cannot be compared: their {key} are "
+                                 f"{one.metrics[key]} and {trained[0].metrics[key]}. Train both on the same data.")
+    lines = [_line(model, found) for model, found in groups.items()]
+    return sorted(lines, key=lambda line: -line.means[fitness(line.means)])
+
+
+def fitness(metrics: Mapping[str, Any]) -> str:
+    """Return the metric that models are ranked by: ``auc`` for clicks, else ``ndcg@5``."""
+    return "auc" if "auc" in metrics else "ndcg@5"
+
+
+def _line(model: str, found: Sequence[Trained]) -> Line:
+    values: dict[str, list[float]] = {}
+    for one in found:
+        full = {f"full_{name}": value for name, value in one.row.get("test_full", {}).items()}
+        for name, value in {**one.row["test"], **full}.items():
+            values.setdefault(name, []).append(value)
+    speeds = [one.row["epochs"] * one.metrics["rows"]["train"] / one.row["seconds"] for one in found
+              if one.row["seconds"] > 0]
+    first = found[0]
+    generated = "planted" in first.metrics
+    return Line(
+        model, tuple(sorted(one.metrics["seed"] for one in found)),
+        {name: statistics.fmean(v) for name, v in values.items()},
+        {name: statistics.stdev(v) for name, v in values.items()} if len(found) > 1 else {},
+        first.row["params"], first.row["embedding_params"], statistics.fmean(o.row["seconds"] for o in found),
+        statistics.fmean(speeds) if speeds else 0.0,
+        {} if generated else PUBLISHED.get(first.metrics["dataset"], {}).get(first.key, {}), first.row.get("loss", ""))
+
+
+def cells(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of the table as texts."""
+    metrics = list(lines[0].means)
+    papers = [name for name in metrics if any(name in line.published for line in lines)]
+
+    def label(name: str) -> str:
+        short = name.removeprefix("full_")
+        return ("full " if short != name else "") + LABELS.get(short, short.upper())
+
+    header = ["model", *(f"{label(name)}" for name in metrics), *(f"paper's {label(name)}" for name in papers),
+              "parameters", "embedding", "seconds", "samples/s", "seeds"]
+    rows = []
+    for line in lines:
+        measured = [f"{line.means[name]:.4f}" + (f" ± {line.deviations[name]:.4f}" if line.deviations else "")
+                    if name in line.means else "-" for name in metrics]
+        rows.append([line.model + (" *" if line.loss else ""), *measured,
+                     *(f"{line.published[name]:g}" if name in line.published else "-" for name in papers),
+                     f"{line.params:,}", f"{line.embedding_params:,}", f"{line.seconds:.1f}",
+                     f"{line.samples_per_second:,.0f}" if line.samples_per_second else "-", str(len(line.seeds))])
+    return header, rows
+
+
+def notes(lines: Sequence[Line], metrics: Mapping[str, Any]) -> list[str]:
+    """Return what has to be known beside the table, a sentence each."""
+    rows = ", ".join(f"{count:,} {split}" for split, count in metrics["rows"].items())
+    found = [f"{metrics['dataset']}, {metrics['protocol']}; rows: {rows}. Numbers are of the test rows; the best "
+             "epoch was chosen on the validation rows."]
+    found += [f"* {line.model} is trained with its own loss: {line.loss}." for line in lines if line.loss]
+    if "planted" in metrics:
+        found.append("These are generated data; the paper's numbers are not set beside them.")
+    elif any(line.published for line in lines):
+        found.append("The paper's numbers are of its own rows and settings.")
+    return found
+
+
+def markdown(lines: Sequence[Line], metrics: Mapping[str, Any]) -> str:
+    """Return the table and its notes in Markdown."""
+    header, rows = cells(lines)
+    table = ["| " + " | ".join(header) + " |", "|---|" + "--:|" * (len(header) - 1),
+             *("| " + " | ".join(row) + " |" for row in rows)]
+    return "\n".join([*table, "", *(f"- {note}" for note in notes(lines, metrics)), ""])

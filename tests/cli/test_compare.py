@@ -1,0 +1,86 @@
+"""``ameir compare``: the table is that of the runs it trained; it goes on where it stopped; one failure is one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ameir_pl.atomic import unsealed
+from ameir_pl.baselines.base import BASELINES, baselines_for
+from ameir_pl.cli import compare, train, tune
+from ameir_pl.cli.engine import LightningEngine
+from ameir_pl.errors import AmeirError
+from tests.models.examples import ctr_schema, retrieval_schema
+from tests.tiny import Tiny
+
+
+def metrics(tiny: Tiny, run: str) -> dict[str, Any]:
+    return dict(json.loads((tiny.folder(run) / "metrics.json").read_text()))
+
+
+def test_models_and_seeds(finished: Tiny, copied: Tiny, monkeypatch: pytest.MonkeyPatch,
+                          capsys: pytest.CaptureFixture[str]) -> None:
+    asked = copied("models=[dnn,din]", "seeds=[1,3]", "runs=[default]", "budget.finetune_epochs=1")
+    result = compare.main(asked)
+    assert set(result["models"]) == {"dnn", "din", *(f"{n} (default)" for n in ("DNN", "AMEIR-A", "AMEIR-B",
+                                                                               "AMEIR-C"))}
+    for model in ("dnn", "din"):
+        runs = [metrics(copied, f"compare.{model}.seed{seed}") for seed in (1, 3)]
+        assert [run["seed"] for run in runs] == [1, 3]
+        aucs = [run["models"][model.upper()]["test"]["auc"] for run in runs]
+        assert result["models"][model]["test"]["auc"] == pytest.approx(sum(aucs) / 2)
+        assert result["models"][model]["seeds"] == [1, 3]
+    folder = copied.folder("compare")
+    assert {f.name for f in folder.iterdir()} == {"comparison.json", "comparison.md", "quality_cost.html"}
+    assert unsealed(json.loads((folder / "comparison.json").read_text())) == result
+    assert "| din |" in (folder / "comparison.md").read_text() and "AMEIR-C (default)" in capsys.readouterr().out
+    alone = train.main(copied("model=din", "seed=3", "run=alone", "budget.finetune_epochs=1"))
+    assert alone["models"]["DIN"]["test"] == metrics(copied, "compare.din.seed3")["models"]["DIN"]["test"]
+
+    monkeypatch.setattr(LightningEngine, "_run", None)  # any training would fail
+    assert compare.main(asked) == result
+
+
+def test_one_that_fails_does_not_end_the_others(tiny: Tiny) -> None:
+    with pytest.raises(AmeirError, match=r"1 of 2 trainings failed; .*run=compare.ameir-paper-nowhere.seed1: "):
+        compare.main(tiny("models=['ameir:paper/nowhere',dnn]", "plot=false", "budget.finetune_epochs=1"))
+    written = json.loads((tiny.folder("compare") / "comparison.json").read_text())
+    assert list(written["models"]) == ["dnn"] and not (tiny.folder("compare") / "quality_cost.html").exists()
+
+
+def test_what_tuning_found_is_used(tiny: Tiny) -> None:
+    with pytest.raises(AmeirError, match="tuned=true needs .*tune-dnn/best.yaml.*ameir tune dataset=movielens "
+                                         "model=dnn"):
+        compare.main(tiny("models=[dnn]", "tuned=true"))
+    short = ("plot=false", "budget.finetune_epochs=1")
+    tune.main(tiny("model=dnn", "learning_rates=[0.02]", "weight_decays=[0.001]", "dropouts=[0.4]", short[1]))
+    compare.main(tiny("models=[dnn]", "tuned=true", *short))
+    config = (tiny.folder("compare.dnn.seed1") / "config.yaml").read_text()
+    assert "learning_rate: 0.02" in config and "mlp_dropout: 0.4" in config and "weight_decay: 0.001" in config
+
+
+MISTAKES = {"models=[]": "at least one model", "models=[dnn,dnn]": "each once", "models=[dnnn]": "Did you mean 'dnn'",
+            "seeds=0": "seeds=0 must be", "seeds=[1,1]": "different whole numbers", "seeds=x": "seeds=x must be",
+            "runs=[nowhere]": "nowhere has no metrics.json", "colour=red": "Unknown configuration key 'colour'"}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes(mistake: str, tiny: Tiny) -> None:
+    with pytest.raises(AmeirError, match=MISTAKES[mistake]):
+        compare.main(tiny("models=[dnn]", mistake, "budget.finetune_epochs=1"))
+
+
+def test_all_are_those_that_the_dataset_allows(tmp_path: Path) -> None:
+    for schema in (ctr_schema(), retrieval_schema()):
+        assert compare.chosen_models("all", schema) == baselines_for(schema)
+        for name in set(BASELINES.names()) - set(baselines_for(schema)):
+            with pytest.raises(AmeirError, match=f"model={name} cannot be trained on {schema.dataset}"):
+                compare.chosen_models([name], schema)
+
+
+def test_multirun_is_refused(tiny: Tiny) -> None:
+    with pytest.raises(AmeirError, match="give it without --multirun"):
+        compare.main(["--multirun", *tiny("models=[dnn]")])

@@ -1,0 +1,74 @@
+"""The table of a comparison: means and deviations as NumPy has them, the best first, the paper's numbers where they
+belong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ameir_pl.errors import AmeirError
+from ameir_pl.reports.comparison import Trained, cells, compare, markdown
+from ameir_pl.reports.published import PUBLISHED
+
+
+def trained(model: str, seed: int, auc: float, *, seconds: float = 2.0, dataset: str = "criteo", rows: int = 100,
+            loss: str = "", **more: Any) -> Trained:
+    row = {"valid": {}, "test": {"auc": auc, "logloss": 1 - auc}, "params": 10, "embedding_params": 20,
+           "seconds": seconds, "epochs": 3, "best_epoch": 2, **({"loss": loss} if loss else {})}
+    metrics = {"dataset": dataset, "protocol": "time split", "rows": {"train": rows, "test": 10}, "seed": seed, **more}
+    return Trained(model, model, metrics, row)
+
+
+AUCS = {"dnn": [0.7, 0.71, 0.73], "xdeepfm": [0.8, 0.79, 0.805], "mine": [0.5]}
+
+
+def test_means_and_deviations() -> None:
+    lines = compare([trained(m, i + 1, a, seconds=1.0 + i) for m, aucs in AUCS.items() for i, a in enumerate(aucs)])
+    assert [line.model for line in lines] == ["xdeepfm", "dnn", "mine"], "the best first"
+    for line in lines:
+        aucs = AUCS[line.model]
+        assert line.seeds == tuple(range(1, len(aucs) + 1))
+        assert line.means["auc"] == pytest.approx(np.mean(aucs))
+        if len(aucs) > 1:
+            assert line.deviations["auc"] == pytest.approx(np.std(aucs, ddof=1))
+        assert line.seconds == pytest.approx(np.mean([1.0 + i for i in range(len(aucs))]))
+        assert line.samples_per_second == pytest.approx(np.mean([300 / (1.0 + i) for i in range(len(aucs))]))
+    assert lines[2].deviations == {}
+
+
+def test_the_paper_s_numbers_stand_beside_ours_but_not_beside_generated_data() -> None:
+    lines = compare([trained("dnn", 1, 0.7), trained("mine", 1, 0.6)])
+    assert lines[0].published == {"auc": 0.7983, "logloss": 0.4549} and lines[1].published == {}
+    header, rows = cells(lines)
+    assert dict(zip(header, rows[0], strict=True))["paper's AUC"] == "0.7983" and rows[1][3] == "-"
+    generated = compare([trained("dnn", 1, 0.7, planted={})])
+    assert generated[0].published == {} and "paper" not in " ".join(cells(generated)[0])
+    assert compare([trained("dnn", 1, 0.7, dataset="movielens")])[0].published == {}
+
+
+def test_published_numbers_are_plausible_and_those_of_the_tables() -> None:
+    for table in PUBLISHED.values():
+        for row in table.values():
+            assert all(0.1 < value < 0.9 for value in row.values())
+            assert "hr@5" not in row or row["ndcg@5"] < row["hr@5"]
+    assert PUBLISHED["beauty"]["pop"] == {"hr@5": 0.175, "ndcg@5": 0.114}
+    assert PUBLISHED["steam"]["AMEIR-A"] == {"hr@5": 0.681, "ndcg@5": 0.517}
+    assert {name: len(table) for name, table in PUBLISHED.items()} == {
+        "alimama": 9, "beauty": 10, "steam": 10, "criteo": 13, "avazu": 13}
+
+
+@pytest.mark.parametrize("other", [{"dataset": "avazu"}, {"rows": 99}])
+def test_different_data_are_not_compared(other: dict[str, Any]) -> None:
+    with pytest.raises(AmeirError, match="din and dnn cannot be compared: their (dataset|rows) are"):
+        compare([trained("dnn", 1, 0.7), trained("din", 1, 0.7, **other)])
+
+
+def test_markdown_says_what_is_different_about_a_model() -> None:
+    lines = compare([trained("bpr", 1, 0.7, loss="pairwise"), trained("dnn", 1, 0.6, seconds=0.0)])
+    text = markdown(lines, trained("dnn", 1, 0.6).metrics)
+    assert "| bpr * | 0.7000 |" in text and "- * bpr is trained with its own loss: pairwise." in text
+    assert "rows: 100 train, 10 test" in text
+    dnn = next(line for line in text.splitlines() if line.startswith("| dnn"))
+    assert dnn.split("|")[-3].strip() == "-", "nothing was trained: no speed"
