@@ -137,7 +137,7 @@ def check_architecture(architecture: Architecture, *, layers: Iterable[str], fie
         depth: L_a, the most blocks.
         has_behaviors: whether there is a history for the blocks to read.
         width: K0 of this architecture, the most units of a searched layer.
-        predefined: the dataset's own MLP, allowed whatever its width.
+        predefined: the dataset's own MLP, whose units are allowed whatever its width.
         source: named in the message.
     """
     layers, fields = tuple(layers), tuple(fields)
@@ -163,7 +163,7 @@ def check_architecture(architecture: Architecture, *, layers: Iterable[str], fie
     previous = width
     for i, layer in enumerate(architecture.mlp):
         _known(layer.activation, MLP_ACTIVATIONS, f"{source}, mlp[{i}]: unknown activation")
-        if architecture.mlp == predefined:
+        if [each.units for each in architecture.mlp] == [each.units for each in predefined]:
             continue
         if layer.units > width:
             raise AmeirError(f"{source}, mlp[{i}]: {layer.units} units, more than K0 = {width}, the width of the "
