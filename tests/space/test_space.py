@@ -115,7 +115,8 @@ RULES = {"layers": ("conv1", "bigru", "zero"), "fields": FIELDS, "depth": 3, "ha
 
 
 def test_fitting_architectures() -> None:
-    for good in (GOOD, Architecture(), Architecture(mlp=PREDEFINED), Architecture(mlp=(MlpLayer(105, "dice"),))):
+    for good in (GOOD, Architecture(), Architecture(mlp=PREDEFINED), Architecture(mlp=(MlpLayer(105, "dice"),)),
+                 Architecture(mlp=(MlpLayer(200, "swish"), MlpLayer(300)))):
         check_architecture(good, **RULES)  # type: ignore[arg-type]
     check_architecture(Architecture(interactions=(("a", "b"),)), layers=(), fields=("a", "b"), depth=0,
                        has_behaviors=False, width=10)
@@ -134,7 +135,7 @@ def test_fitting_architectures() -> None:
     (Architecture(mlp=(MlpLayer(42), MlpLayer(43))), {}, r"mlp\[1\]: 43 units after 42; widths must not increase"),
     (Architecture(mlp=(MlpLayer(42, "gelu"),)), {}, r"mlp\[0\]: unknown activation 'gelu'"),
     (Architecture(mlp=PREDEFINED), {"predefined": ()}, "200 units, more than K0"),
-    (Architecture(mlp=(MlpLayer(200, "swish"), MlpLayer(300))), {}, "200 units, more than K0"),
+    (Architecture(mlp=(MlpLayer(200), MlpLayer(150))), {}, "200 units, more than K0"),
 ])
 def test_architectures_that_do_not_fit(bad: Architecture, rules: dict, message: str) -> None:
     with pytest.raises(AmeirError, match=message):
