@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError, did_you_mean
@@ -53,6 +54,24 @@ class CountsItems(Protocol):
 
     def set_counts(self, counts: Tensor) -> None:
         """Take the counts (V,) float by item id."""
+        ...
+
+
+@runtime_checkable
+class OwnOptimizers(Protocol):
+    """A model some of whose weights have optimizers of their own."""
+
+    def own_optimizers(self) -> list[Optimizer]:
+        """Return those optimizers; none where all weights go the common way."""
+        ...
+
+
+@runtime_checkable
+class Found(Protocol):
+    """A model that has to be found before it is trained."""
+
+    def found(self, train: Callable[[nn.Module, str], None]) -> nn.Module:
+        """Return the model to train. ``train(model, name)`` trains one on the way, to its early stop."""
         ...
 
 

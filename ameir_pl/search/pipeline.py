@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from torch import nn
 
 from ameir_pl import ranks
 from ameir_pl.architecture_file import write_architecture
-from ameir_pl.baselines.base import CountsItems, OwnLoss
+from ameir_pl.baselines.base import CountsItems, Found, OwnLoss
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.cost import trainable_parameters
 from ameir_pl.progress import console
@@ -129,16 +129,26 @@ def finetune(problem: Problem, model: nn.Module, name: str, *, inherited: bool) 
 
 
 def train_baseline(problem: Problem, name: str) -> tuple[nn.Module, Result]:
-    """Train a baseline in the same harness: the reference line."""
+    """Train a baseline in the same harness; one that has to be found is found first, and its seconds count."""
     if problem.baseline is None:
         raise AmeirError("This problem was set up without baselines.")
     problem.seeded(f"baseline/{name}")
-    model = problem.baseline(name)
+    model, seconds = problem.baseline(name), 0.0
     if isinstance(model, CountsItems):
         model.set_counts(problem.data.item_counts())
     if isinstance(model, OwnLoss):
         console().print(f"{name} is trained with its own loss: {model.own_loss}.", markup=False)
-    return model, finetune(problem, model, name.upper() if name == "dnn" else name, inherited=False)
+
+    def train(candidate: nn.Module, step: str) -> None:
+        nonlocal seconds
+        problem.seeded(f"baseline/{name}/{step}")
+        seconds += problem.engine.fit(candidate, epochs=problem.budget.finetune_epochs, start=None,
+                                      patience=problem.budget.patience, phase=f"{step}/{name}").seconds
+
+    if isinstance(model, Found):
+        model = model.found(train)
+    result = finetune(problem, model, name.upper() if name == "dnn" else name, inherited=False)
+    return model, replace(result, seconds=round(result.seconds + seconds, 2))
 
 
 __all__ = ["Result", "finetune", "measure", "require_earlier", "run_stage", "stages_to_run", "train_baseline"]

@@ -10,20 +10,24 @@ import torch
 from torch import Tensor, nn
 
 from ameir_pl import ranks
-from ameir_pl.baselines.base import OwnLoss
+from ameir_pl.baselines.base import OwnLoss, OwnOptimizers
 from ameir_pl.batch import Batch
 from ameir_pl.objectives.base import Objective
 from ameir_pl.tasks.epoch_loss import EpochLoss
+from ameir_pl.tasks.joint_optimizer import JointOptimizer
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 SchedulerFactory = Callable[..., torch.optim.lr_scheduler.LRScheduler]
 
 
-def decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return optimizer groups with L2 on weights and embeddings and none on biases, norms and gates of one axis."""
+def decayed(model: nn.Module, weight_decay: float, without: Iterable[nn.Parameter] = ()) -> list[dict[str, Any]]:
+    """Return optimizer groups with L2 on weights and embeddings and none on biases, norms and gates of one axis;
+    those in ``without`` are left out."""
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    left_out = {id(parameter) for parameter in without}
     for parameter in model.parameters():
-        groups[parameter.dim() > 1].append(parameter)
+        if id(parameter) not in left_out:
+            groups[parameter.dim() > 1].append(parameter)
     return [{"params": groups[True], "weight_decay": weight_decay}, {"params": groups[False], "weight_decay": 0.0}]
 
 
@@ -89,5 +93,8 @@ class FitTask(pl.LightningModule):
         self.log("fitness", metrics[self.objective.fitness], logger=False)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimizer at a constant rate."""
-        return self._optimizer(decayed(self.model, self._weight_decay))  # type: ignore[arg-type]
+        """Return the optimizer at a constant rate, beside those that the model has for some of its weights."""
+        own = self.model.own_optimizers() if isinstance(self.model, OwnOptimizers) else []
+        taken = [parameter for part in own for group in part.param_groups for parameter in group["params"]]
+        common = self._optimizer(decayed(self.model, self._weight_decay, taken))  # type: ignore[arg-type]
+        return JointOptimizer([common, *own]) if own else common
