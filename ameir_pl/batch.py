@@ -22,6 +22,8 @@ class Batch:
         fields: (B, S) ids of the non-sequential fields, one column a slot (see :class:`~ameir_pl.schema.Field`).
         behaviors: (B, T, S_a) ids of the behaviors in time order, latest last; padding follows them.
         mask: (B, T) bool, True where a behavior is; the True values are a prefix of every row.
+        starts: (B, T) bool, True where a behavior begins a session, as the first of a row does; False at padding. Where
+            the dataset has sessions.
         dense: (B, D) float in [-1, 1].
         label: (B,) float, 0 or 1; zeros for retrieval.
         positives: (B, P) item ids to be ranked high, ``PAD`` where a row has fewer.
@@ -35,6 +37,7 @@ class Batch:
     fields: Tensor = _none(0, 0)
     behaviors: Tensor = _none(0, 0, 0)
     mask: Tensor = _none(0, 0, dtype=torch.bool)
+    starts: Tensor = _none(0, 0, dtype=torch.bool)
     dense: Tensor = _none(0, 0, dtype=torch.float32)
     label: Tensor = _none(0, dtype=torch.float32)
     positives: Tensor = _none(0, 0)

@@ -56,6 +56,7 @@ class Schema:
         users: how many users a dataset of sequences has, numbered from 0; 0 where they are not numbered.
         percentiles: of each dense field that is given raw and put to [-1, 1] by them: 101 numbers from the minimum
             to the maximum of train rows.
+        sessions: whether it is known which behaviors begin a session: whether behaviors have times.
     """
 
     dataset: str
@@ -68,6 +69,7 @@ class Schema:
     item: str = ""
     users: int = 0
     percentiles: dict[str, list[float]] = field(default_factory=dict)
+    sessions: bool = False
 
     def __post_init__(self) -> None:
         if self.task not in get_args(Task):
@@ -98,6 +100,8 @@ class Schema:
                              f"max_len={self.max_len}.")
         if type(self.users) is not int or self.users < 0:
             raise AmeirError(f"Schema of {self.dataset}: `users` must be a whole number, found {self.users!r}.")
+        if type(self.sessions) is not bool:
+            raise AmeirError(f"Schema of {self.dataset}: `sessions` must be true or false, found {self.sessions!r}.")
         if self.task == "retrieval" and self.item not in self.vocabularies:
             raise AmeirError(f"Schema of {self.dataset}: retrieval needs `item`, the vocabulary to rank; "
                              f"found '{self.item}'.")
@@ -129,10 +133,11 @@ class Schema:
         return sum(f.width for f in self.behaviors)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as written to ``schema.json``; ``users`` only where there are any."""
+        """Return plain values, as written to ``schema.json``; ``users`` and ``sessions`` only where there are any."""
         values = asdict(self)
-        if not self.users:
-            del values["users"]
+        for name in ("users", "sessions"):
+            if not values[name]:
+                del values[name]
         return values
 
     @classmethod

@@ -16,8 +16,9 @@ BY_ROW = [name for name in TENSORS if name != "shared_negatives"]
 def full(rows: int = 6) -> Batch:
     return Batch(
         fields=torch.arange(rows * 3).view(rows, 3), behaviors=torch.arange(rows * 8).view(rows, 4, 2),
-        mask=torch.arange(4) < torch.arange(rows)[:, None], dense=torch.rand(rows, 2), label=torch.ones(rows),
-        positives=torch.arange(rows)[:, None], negatives=torch.arange(rows * 2).view(rows, 2),
+        mask=torch.arange(4) < torch.arange(rows)[:, None],
+        starts=torch.arange(4) < torch.arange(rows)[:, None] % 2, dense=torch.rand(rows, 2), label=torch.ones(rows),
+        users=torch.arange(rows), positives=torch.arange(rows)[:, None], negatives=torch.arange(rows * 2).view(rows, 2),
         shared_negatives=torch.arange(9), seen=torch.zeros(rows, 5, dtype=torch.int64), paths=("a", "b"))
 
 
@@ -26,7 +27,7 @@ def test_a_new_batch_is_empty_tensors_of_the_right_kind() -> None:
     assert len(batch) == 0
     assert all(isinstance(getattr(batch, name), torch.Tensor) and getattr(batch, name).numel() == 0 for name in TENSORS)
     kinds = {name: getattr(batch, name).dtype for name in TENSORS}
-    assert kinds.pop("mask") == torch.bool
+    assert kinds.pop("mask") == kinds.pop("starts") == torch.bool
     assert kinds.pop("dense") == kinds.pop("label") == torch.float32
     assert set(kinds.values()) == {torch.int64}
     batch.paths = ("x",)

@@ -31,7 +31,8 @@ def random_schema(seed: int) -> Schema:
     retrieval = rng.random() < 0.5
     return Schema("drawn", "retrieval" if retrieval else "ctr", fields, behaviors,
                   tuple(f"d{i}" for i in range(rng.randrange(3))), {f"v{i}": rng.randrange(2, 99) for i in range(4)},
-                  rng.randrange(1, 50) if behaviors else 0, "v0" if retrieval else "")
+                  rng.randrange(1, 50) if behaviors else 0, "v0" if retrieval else "",
+                  sessions=bool(behaviors) and seed % 2 == 0)
 
 
 @pytest.mark.parametrize("seed", range(100))
@@ -63,6 +64,7 @@ def test_fingerprint_changes_with_every_part() -> None:
         replace(SCHEMA, fields=SCHEMA.fields[::-1]), replace(SCHEMA, fields=SCHEMA.fields[:-1]),
         replace(SCHEMA, behaviors=SCHEMA.behaviors[:1]), replace(SCHEMA, dense=("age", "price")),
         replace(SCHEMA, vocabularies={**SCHEMA.vocabularies, "tag": 5}), replace(SCHEMA, max_len=9),
+        replace(SCHEMA, sessions=True),
         replace(SCHEMA, fields=(replace(SCHEMA.fields[0], width=2), *SCHEMA.fields[1:])),
     ]
     prints = {s.fingerprint() for s in (SCHEMA, *others)}
@@ -85,6 +87,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"task": "retreival"}, "unknown task 'retreival'. Did you mean 'retrieval'?"),
     ({"vocabularies": {**SCHEMA.vocabularies, "tag": 1}}, "'tag' must have a whole size of at least 2"),
     ({"vocabularies": {**SCHEMA.vocabularies, "tag": "9"}}, "found '9'"),
+    ({"sessions": 1}, "`sessions` must be true or false"),
 ]
 
 

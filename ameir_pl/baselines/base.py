@@ -84,6 +84,7 @@ NEEDS: dict[str, tuple[str, Callable[[Schema], bool]]] = {
     "fields": ("combines fields", lambda s: len(s.fields) > 1),
     "history": ("reads behaviors", lambda s: bool(s.behaviors)),
     "target": ("compares behaviors with a target that shares a vocabulary with them", lambda s: s.has_target),
+    "sessions": ("divides histories into sessions", lambda s: s.sessions),
 }
 """What a model does, and whether a dataset has what it takes."""
 
@@ -133,6 +134,8 @@ def check_baseline(name: str, schema: Schema, options: Mapping[str, Any] | None 
 def _described(schema: Schema) -> str:
     if schema.task == "retrieval":
         return "a dataset of sequences of items" + ("" if schema.users else " without numbered users")
-    behaviors = "without behaviors" if not schema.behaviors else \
-        "with behaviors" + ("" if schema.has_target else " that no field of the target shares a vocabulary with")
+    behaviors = "without behaviors"
+    if schema.behaviors:
+        behaviors = ("with behaviors" + ("" if schema.sessions else " without known times")
+                     + ("" if schema.has_target else " that no field of the target shares a vocabulary with"))
     return f"a dataset of clicks with {len(schema.fields)} field{'s' * (len(schema.fields) != 1)}, {behaviors}"

@@ -24,7 +24,7 @@ from ameir_pl.data.alimama_tables import (
 from ameir_pl.data.bad_rows import BadRows, Policy
 from ameir_pl.data.dataset import DATASETS, FULL, Dataset
 from ameir_pl.data.delimited import header
-from ameir_pl.data.histories import TIME, USER
+from ameir_pl.data.histories import PAUSE, TIME, USER
 from ameir_pl.data.layouts import ALIMAMA
 from ameir_pl.data.splits import TEST, TRAIN, GivenSplit, sampled_users
 from ameir_pl.data.store import Tables
@@ -132,7 +132,7 @@ class Alimama(Dataset):
         size = log.stat().st_size * (_GZIP_RATIO if log.suffix == ".gz" else 1) * self.user_share
         plan = Plan("alimama", ALIMAMA.fields, GivenSplit(VALID, self.split_seed), self.protocol, ALIMAMA.behaviors,
                     ALIMAMA.dense, self.max_len, dict.fromkeys(ALIMAMA.vocabularies, self.min_count),
-                    buckets=math.ceil(size / BUCKET))
+                    buckets=math.ceil(size / BUCKET), pause=PAUSE)
         tables = encode_table(plan, reader.rows(), folder, files[SAMPLE], bad.advice, reader.events)
         lengths = np.minimum(np.asarray(tables.columns["end"]) - np.asarray(tables.columns["begin"]), self.max_len)
         average = round(float(lengths.mean()), 2)

@@ -32,7 +32,9 @@ class Encoded:
         manifest: what was written about it: fingerprint, settings, sources, notes.
         splits: the rows of ``train``, ``valid`` and ``test``.
         columns: ``fields`` (rows, S) int32, ``dense`` (rows, D) float32, ``label`` (rows,) float32, and where
-            there are behaviors ``values`` (events, S_a) int32, ``begin`` and ``end`` (rows,) int64.
+            there are behaviors ``values`` (events, S_a) int32, ``begin`` and ``end`` (rows,) int64; where their
+            times are known ``starts`` (events,) bool, whether an event begins a session: whether it is its user's first
+            or comes more than half an hour after the one before.
 
     Raises:
         AmeirError: a file is missing, cut off or changed; the message names it.
@@ -93,8 +95,9 @@ class Encoded:
             rows: (B,) row numbers.
 
         Returns:
-            ``fields`` (B, S), ``dense`` (B, D), ``label`` (B,), ``behaviors`` (B, T, S_a) and ``mask`` (B, T),
-            where T is the longest history of these rows, at least 1 where the schema has behaviors.
+            ``fields`` (B, S), ``dense`` (B, D), ``label`` (B,), ``behaviors`` (B, T, S_a), ``mask`` (B, T) and, with
+            sessions, ``starts`` (B, T), where T is the longest history of these rows, at least 1 where the schema has
+            behaviors.
         """
         rows = np.asarray(rows, dtype=np.int64)
         columns = self.columns
@@ -106,6 +109,8 @@ class Encoded:
         if self.schema.behaviors:
             batch.behaviors, batch.mask = self.window(columns["begin"][rows], columns["end"][rows],
                                                       self.schema.max_len)
+            if self.schema.sessions:
+                batch.starts = self._session_starts(columns["end"][rows], batch.mask)
         else:
             batch.behaviors = torch.zeros(len(rows), 0, 0, dtype=torch.int64)
             batch.mask = torch.zeros(len(rows), 0, dtype=torch.bool)
@@ -135,6 +140,16 @@ class Encoded:
                 np.multiply(events[..., slot], mask, out=ids[..., slot])
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
+    def _session_starts(self, end: np.ndarray, mask: torch.Tensor) -> torch.Tensor:
+        """Return which behaviors of windows with the given ``end`` (B,) and ``mask`` (B, T) begin a session, (B, T)."""
+        there = mask.numpy()
+        starts = there.copy()
+        if len(self.columns["starts"]):
+            first = end - there.sum(1)
+            starts &= np.take(self.columns["starts"], (first[:, None] + np.arange(there.shape[1])) * there)
+        starts[:, 0] = there[:, 0]  # what is left of a session that began before the window
+        return torch.from_numpy(starts)
+
     def _layout(self, rows: int) -> dict[str, tuple[tuple[int | None, ...], str]]:
         """Shape and type of each column for this schema; None stands for any size."""
         schema = self.schema
@@ -144,6 +159,8 @@ class Encoded:
         if schema.behaviors:
             layout |= {"values": ((None, schema.behavior_slots), "int32"), "begin": ((rows,), "int64"),
                        "end": ((rows,), "int64")}
+            if schema.sessions:
+                layout["starts"] = ((None,), "bool")
         return layout
 
     def _column(self, name: str, layout: dict[str, tuple[tuple[int, ...], str]],

@@ -12,8 +12,11 @@ import pyarrow as pa
 
 from ameir_pl.data.spill import Spill
 
-USER, TIME, TRAIN = "@user", "@time", "@train"
-"""Reserved names of columns: whose row or event it is, when it was, whether a train row sees the event."""
+USER, TIME, TRAIN, STARTS = "@user", "@time", "@train", "@starts"
+"""Reserved names of columns: whose row or event it is, when it was, whether a train row sees the event, whether the
+event begins a session."""
+PAUSE = 30 * 60
+"""Seconds: a session ends where its user does nothing for longer (DSIN, Feng et al. 2019)."""
 _CODE, _BUCKET = "@code", "@bucket"
 
 
@@ -21,7 +24,7 @@ class Histories(NamedTuple):
     """Events of all users, and where each row's history lies among them.
 
     Args:
-        events: the behavior columns and ``@train``, sorted by user and time.
+        events: the behavior columns, ``@train``, and ``@starts`` where sessions are known; sorted by user and time.
         begin, end: (rows,) int64; the history of a row is the last T events of ``begin:end``.
         unsorted: users whose events did not come in the order of time.
         strays: events of users that no row has.
@@ -35,7 +38,7 @@ class Histories(NamedTuple):
 
 
 def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarray, times: np.ndarray,
-            train: np.ndarray, max_len: int, folder: Path, buckets: int) -> Histories:
+            train: np.ndarray, max_len: int, folder: Path, buckets: int, pause: int = 0) -> Histories:
     """Sort events by user and time, and point each row at those strictly before it.
 
     Events go to one file for each range of users and are sorted range by range, so the memory needed is that of the
@@ -51,6 +54,7 @@ def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarr
         max_len: T.
         folder: for files on the way; they stay there.
         buckets: how many ranges of users.
+        pause: the longest one within a session, in the unit of times; 0: sessions are not known.
     """
     numbered = users.with_row_index(_CODE)
     wide = max(-(-len(users) // max(buckets, 1)), 1)
@@ -77,9 +81,22 @@ def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarr
         by_train = _seen(start[train[rows]], stop[train[rows]], max_len, len(table))
         before = np.concatenate([[0], np.cumsum(seen)])
         begin[rows], end[rows] = kept + before[start], kept + before[stop]
-        spill.add(table.drop(_CODE, TIME).with_columns(pl.Series(TRAIN, by_train)).filter(pl.Series(seen)))
+        flags = [pl.Series(TRAIN, by_train)]
+        if pause:  # of all events: one that is dropped may lie between two of a session
+            flags.append(pl.Series(STARTS, session_starts(owner, table[TIME].to_numpy(), pause)))
+        spill.add(table.drop(_CODE, TIME).with_columns(flags).filter(pl.Series(seen)))
         kept += int(before[-1])
     return Histories(spill, begin, end, unsorted, strays)
+
+
+def session_starts(owner: np.ndarray, when: np.ndarray, pause: int) -> np.ndarray:
+    """Return which of events sorted by owner and time begin a session, (events,) bool.
+
+    It is an owner's first event, and each that comes more than ``pause`` after the one before.
+    """
+    starts = np.ones(len(owner), bool)
+    starts[1:] = (owner[1:] != owner[:-1]) | (when[1:] - when[:-1] > pause)
+    return starts
 
 
 def _distribute(events: Iterable[pl.DataFrame], numbered: pl.DataFrame, wide: int, folder: Path

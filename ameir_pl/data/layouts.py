@@ -19,6 +19,7 @@ class Layout:
         dense: names of the D dense fields.
         max_len: T, the most behaviors kept (Appendix D).
         item: the vocabulary that is ranked, for retrieval.
+        sessions: whether behaviors have times.
     """
 
     task: Task
@@ -27,6 +28,7 @@ class Layout:
     dense: tuple[str, ...] = ()
     max_len: int = 0
     item: str = ""
+    sessions: bool = False
 
     @property
     def vocabularies(self) -> tuple[str, ...]:
@@ -48,6 +50,7 @@ ALIMAMA = Layout(
     behaviors=(Field("cate_id", "cate_id"), Field("brand", "brand")),
     dense=("price",),
     max_len=50,
+    sessions=True,
 )
 # The fields of Criteo are anonymous: no group of theirs is known.
 CRITEO = Layout(
@@ -92,4 +95,4 @@ def paper_schema(dataset: str, vocabulary_size: int | dict[str, int] = 10) -> Sc
         raise AmeirError(f"Schema of {dataset}: no size was given for the vocabularies {', '.join(missing)}.")
     return Schema(dataset=dataset, task=layout.task, fields=layout.fields, behaviors=layout.behaviors,
                   dense=layout.dense, vocabularies={name: sizes[name] for name in known}, max_len=layout.max_len,
-                  item=layout.item)
+                  item=layout.item, sessions=layout.sessions)

@@ -11,6 +11,7 @@ from ameir_pl.data import vocabulary
 from ameir_pl.data.bad_rows import BadRows, Policy
 from ameir_pl.data.dataset import DATASETS, Dataset
 from ameir_pl.data.fetch import fetch_movielens
+from ameir_pl.data.histories import PAUSE, session_starts
 from ameir_pl.data.movielens_files import FORMATS, find, read
 from ameir_pl.data.store import SPLITS, Tables
 from ameir_pl.errors import AmeirError
@@ -107,7 +108,8 @@ class MovieLens(Dataset):
         events = np.column_stack([ids["movie_id"], genres, ids["rating"]])[history]
         label = (ratings["rating"].to_numpy() >= 4).astype(np.float32)
         columns = {"fields": fields, "dense": np.zeros((count, 0), np.float32), "label": label, "values": events,
-                   "begin": begin, "end": end}
+                   "begin": begin, "end": end, "starts": session_starts(
+                       ratings["user"].to_numpy()[history], ratings["timestamp"].to_numpy()[history], PAUSE)}
         stamps = ratings["timestamp"]
         notes = {"timestamps that begin validation and test": [int(stamps[train]), int(stamps[train + valid])],
                  **bad.notes()}
@@ -126,7 +128,7 @@ def _schema(sizes: dict[str, int], genre_width: int, max_len: int) -> Schema:
               Field("genres", "genres", "target", genre_width))
     behaviors = (Field("movie_id", "movie_id"), Field("genres", "genres", width=genre_width),
                  Field("rating", "rating"))
-    return Schema("movielens", "ctr", fields, behaviors, (), sizes, max_len)
+    return Schema("movielens", "ctr", fields, behaviors, (), sizes, max_len, sessions=True)
 
 
 def _describe(users: pl.DataFrame) -> pl.DataFrame:

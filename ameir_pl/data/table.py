@@ -9,7 +9,7 @@ import polars as pl
 from ameir_pl.data.bad_rows import Policy
 from ameir_pl.data.dataset import DATASETS, Dataset
 from ameir_pl.data.encoded_sequences import RANKED, EncodedSequences
-from ameir_pl.data.histories import TIME, USER
+from ameir_pl.data.histories import PAUSE, TIME, USER
 from ameir_pl.data.leave_one_out import leave_one_out, most_items
 from ameir_pl.data.sequence_files import core
 from ameir_pl.data.splits import GivenSplit, TimeSplit
@@ -118,7 +118,8 @@ class Table(Dataset):
                                 f"{event_reader.path}, column '{behaviors.time}'")
             events = self._events(event_reader, behaviors, clock, folder)
         outputs += self._timed(reader, clock, events is not None)
-        tables = encode_table(self._plan(files), reader.parts(outputs), folder, reader.path, reader.bad.advice,
+        pause = 0 if clock is None or events is None else clock.pause(PAUSE)
+        tables = encode_table(self._plan(files, pause), reader.parts(outputs), folder, reader.path, reader.bad.advice,
                               events, self.executor)
         tables.notes.update(reader.notes)
         if event_reader is not None:
@@ -161,7 +162,7 @@ class Table(Dataset):
         behaviors = self.description.behaviors
         return isinstance(self.description.split, TimeSplit) or (behaviors is not None and behaviors.source is not None)
 
-    def _plan(self, files: dict[str, Path]) -> Plan:
+    def _plan(self, files: dict[str, Path], pause: int) -> Plan:
         about = self.description
         behaviors = about.behaviors or Behaviors(0)
         crossed = tuple(f for f in about.fields if f.kind != "dense")
@@ -175,7 +176,7 @@ class Table(Dataset):
                     tuple(f.name for f in about.fields if f.kind == "dense"),
                     (self.max_len or behaviors.max_len) if behaviors.fields else 0,
                     {f.vocabulary: f.min_count for f in sparse}, {f.name: f.max_len for f in sparse if f.max_len},
-                    1 + size // BUCKET)
+                    1 + size // BUCKET, pause)
 
     def _events(self, reader: TableReader, behaviors: Behaviors, clock: Clock, folder: Path) -> Events:
         outputs = [key_output(behaviors.user, USER, "behaviors.user"),

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from ameir_pl.data import histories, splits
 from ameir_pl.data.column_encoder import ColumnEncoder
 from ameir_pl.data.executors import WORKERS, Executor, Threads
-from ameir_pl.data.histories import TIME, USER, Histories
+from ameir_pl.data.histories import STARTS, TIME, USER, Histories
 from ameir_pl.data.intake import Intake, Taken
-from ameir_pl.data.spill import ColumnFile, Scratch
+from ameir_pl.data.spill import ColumnFile, Scratch, Spill
 from ameir_pl.data.store import SCRATCH, SPLITS, Tables, Written
 from ameir_pl.data.table_parts import Parts
 from ameir_pl.data.table_plan import LABEL, LISTED, SPLIT, Plan
@@ -86,11 +86,14 @@ class _Encoder:
             **{name: made.result() for name, made in side_by_side.items()},
             "label": self._sorted(split, label.astype(np.float32))}
         notes: dict[str, Any] = {"clicks": f"{label.mean():.4f} of {total} rows"}
+        sessions = history is not None and events is not None and plan.pause > 0
         if history is not None:
             columns["begin"], columns["end"] = (self._sorted(split, p) for p in (history.begin, history.end))
             columns["values"] = self._by_split("values", np.zeros(history.events.rows, np.uint8),
                                                [ids[f"behaviors/{b.name}"] for b in behaviors], "int32",
                                                history.events.rows)
+            if sessions:
+                columns["starts"] = self._flags("starts", history.events, STARTS)
             empty = int(np.count_nonzero(history.begin == history.end))
             notes |= {"events that some row sees": history.events.rows, "rows without a history": empty}
             if history.strays:
@@ -98,7 +101,7 @@ class _Encoder:
             if history.unsorted:
                 notes["users whose events were not in the order of time, sorted"] = history.unsorted
         schema = Schema(plan.dataset, "ctr", fields, behaviors, plan.dense, sizes, plan.max_len if behaviors else 0,
-                        percentiles=knots)
+                        percentiles=knots, sessions=sessions)
         return Tables(schema, None, columns, counts, notes)
 
     def _read(self, rows: Iterable[pl.DataFrame] | Parts, has_events: bool) -> Taken:
@@ -134,7 +137,8 @@ class _Encoder:
         numbered = users.with_row_index("@code")
         codes = np.concatenate([part.join(numbered, on=USER, how="left", maintain_order="left")["@code"].to_numpy()
                                 for _, part in self.rows.read([USER])]).astype(np.int32)
-        return histories.collect(events(users), users, codes, times, train, plan.max_len, place, plan.buckets)
+        return histories.collect(events(users), users, codes, times, train, plan.max_len, place, plan.buckets,
+                                 plan.pause)
 
     def _behavior_widths(self, history: Histories | None) -> tuple[Field, ...]:
         """Behavior fields with their widths: lists are as wide as the longest."""
@@ -184,6 +188,14 @@ class _Encoder:
         for part in parts:
             part.path.unlink()
         return Written(shape, dtype)
+
+    def _flags(self, name: str, events: Spill, column: str) -> Written:
+        """Write a column of yes and no, through a file."""
+        if events.rows:
+            with ColumnFile(self.folder / f"{name}.npy", (events.rows,), "bool") as file:
+                for rows, table in events.read([column]):
+                    file.write(rows.start, table[column].to_numpy())
+        return Written((events.rows,), "bool")
 
     def _sorted(self, split: np.ndarray, values: np.ndarray) -> np.ndarray:
         return np.concatenate([values[split == number] for number in range(len(SPLITS))])

@@ -30,6 +30,7 @@ class Plan:
             is given.
         widest: the most ids of a multivalent field, by field.
         buckets: ranges of users that events are sorted in.
+        pause: how long, in the unit of times, two events of a session lie apart at most; 0 where that is not known.
         hexadecimal: values are UInt32 that stand for eight hexadecimal digits each.
     """
 
@@ -43,6 +44,7 @@ class Plan:
     min_count: Mapping[str, int] = field(default_factory=dict)
     widest: Mapping[str, int] = field(default_factory=dict)
     buckets: int = 1
+    pause: int = 0
     hexadecimal: bool = False
 
     @property

@@ -73,6 +73,10 @@ class Clock:
         """By how much numbers with a fraction are multiplied: to microseconds, which floats of today tell apart."""
         return max(MICRO // self.second, 1) if self.form == "fraction" else 1
 
+    def pause(self, seconds: int) -> int:
+        """Return how many units of what :meth:`read` gives ``seconds`` are; 0 where a number's unit is not known."""
+        return seconds * self.second * self._scale if self.since_1970 else 0
+
     def joint(self, other: Clock, here: str, there: str) -> Clock:
         """Return the clock that reads both columns; ``here`` and ``there`` name them.
 

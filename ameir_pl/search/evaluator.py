@@ -202,7 +202,8 @@ def by_length(batch: Batch, rows: int) -> Iterator[Batch]:
     for chosen in torch.argsort(lengths, stable=True).split(rows):
         longest = max(int(lengths[chosen[-1]]), 1)
         part = batch[chosen]
-        yield replace(part, behaviors=part.behaviors[:, :longest], mask=part.mask[:, :longest])
+        yield replace(part, behaviors=part.behaviors[:, :longest], mask=part.mask[:, :longest],
+                      starts=part.starts[:, :longest])
 
 
 def race_of(budget: Budget, candidates: int, top: int) -> Race | None:

@@ -96,6 +96,12 @@ def check(encoded: Encoded, folder: Path, share: float = 1.0, max_len: int = 50,
     assert batch.mask.sum(1).tolist() == [len(windows[r]) for r in order]
     assert batch.behaviors.tolist() == [[*(done[i] for i in windows[r]), *[[PAD, PAD]] * (longest - len(windows[r]))]
                                         for r in order]
+    # A session begins where a row's history does, and behind every pause of more than half an hour.
+    when = [int(row["time_stamp"]) for row in log]
+    starts = [[t == 0 or when[i] - when[windows[r][t - 1]] > 1800 for t, i in enumerate(windows[r])] for r in order]
+    assert encoded.schema.sessions
+    assert batch.starts.tolist() == [[*row, *[False] * (longest - len(row))] for row in starts]
+    assert len(encoded.columns["starts"]) == len(encoded.columns["values"])
     assert len(encoded.columns["values"]) == len({i for window in windows for i in window})
     notes = encoded.manifest["notes"]
     assert notes["rows without a history"] == sum(not window for window in windows)

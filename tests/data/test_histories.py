@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from ameir_pl.data import Encoded, histories
-from ameir_pl.data.histories import TIME, TRAIN, USER, Histories
+from ameir_pl.data.histories import STARTS, TIME, TRAIN, USER, Histories
 from ameir_pl.data.spill import Spill
 from ameir_pl.data.splits import GivenSplit
 from ameir_pl.data.store import store
@@ -50,12 +50,12 @@ def cut(frame: pl.DataFrame, size: int) -> list[pl.DataFrame]:
 
 
 def collect(folder: Path, events: list[Event], rows: list[tuple[int, int]], max_len: int, train: np.ndarray,
-            size: int = 10**6, buckets: int = 1) -> Histories:
+            size: int = 10**6, buckets: int = 1, pause: int = 0) -> Histories:
     folder.mkdir()
     users = sorted({u for u, _ in rows})
     codes = np.array([users.index(u) for u, _ in rows], np.int32)
     return histories.collect(cut(table(events), size), pl.DataFrame({USER: users}, schema={USER: pl.UInt32}), codes,
-                             np.array([t for _, t in rows]), train, max_len, folder, buckets)
+                             np.array([t for _, t in rows]), train, max_len, folder, buckets, pause)
 
 
 def stored(found: Histories, column: str) -> list[int]:
@@ -79,6 +79,22 @@ def test_every_row_sees_what_a_slow_loop_sees(tmp_path: Path, max_len: int, size
         assert stored(found, TRAIN) == [i in by_train for i in items]
         with_rows = {u for u, _ in rows}
         assert found.strays == sum(u not in with_rows for u, _, _ in events)
+
+
+@pytest.mark.parametrize(("max_len", "pause", "buckets"), [(1, 1, 1), (2, 1, 3), (4, 2, 500), (50, 3, 1)])
+def test_sessions_begin_behind_pauses_of_all_events(tmp_path: Path, max_len: int, pause: int, buckets: int) -> None:
+    """Whether an event begins a session depends on the one before it, also where no row sees that one."""
+    events, rows = draw(4)
+    found = collect(tmp_path / "a", events, rows, max_len, np.ones(len(rows), bool), 7, buckets, pause)
+    begins = {}
+    for user in {u for u, _, _ in events}:
+        before = None
+        for time, i in sorted((t, i) for u, t, i in events if u == user):
+            begins[i] = before is None or time - before > pause
+            before = time
+    assert stored(found, STARTS) == [begins[i] for i in stored(found, "item")]
+    assert 0 < sum(stored(found, STARTS)) < found.events.rows
+    assert STARTS not in collect(tmp_path / "b", events, rows, max_len, np.ones(len(rows), bool)).events.schema
 
 
 def test_users_whose_events_come_unsorted_are_counted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,9 @@ def test_every_row_equals_a_slow_loop(movielens: Encoded, raw_movielens: Path) -
         assert batch.behaviors[i, :len(past)].tolist() == [
             [words["movie_id"].get(str(m), OOV), *padded(m), words["rating"][str(r)]] for _, m, r in past]
         assert (batch.behaviors[i, len(past):] == PAD).all()
+        pauses = [b - a > 1800 for (a, _, _), (b, _, _) in pairwise(past)]
+        assert batch.starts[i].tolist() == ([True, *pauses] if past else []) + [False] * (10 - len(past))
+    assert 0.1 < batch.starts.sum() / batch.mask.sum() < 0.9
 
 
 def test_users_are_described(movielens: Encoded) -> None:

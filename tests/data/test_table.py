@@ -6,6 +6,7 @@ import csv
 import gzip
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,7 @@ def test_every_format_equals_a_slow_loop(written: Path) -> None:
     known_items = encoded.vocabulary("item")
     lists, kinds = histories(encoded, "what"), histories(encoded, "kind")
     by_time = sorted(range(len(past["at"])), key=lambda e: past["at"][e])
+    starts = encoded.gather(np.arange(count)).starts.tolist()
     for place, i in enumerate(in_order):
         assert encoded.columns["label"][place] == rows["click"][i]
         for name in ("user", "color"):
@@ -261,6 +263,8 @@ def test_every_format_equals_a_slow_loop(written: Path) -> None:
         before = [e for e in by_time if past["who"][e] == rows["user"][i] and past["at"][e] < rows["when"][i]][-3:]
         assert lists[place] == [str(past["what"][e]) if str(past["what"][e]) in known_items else "?" for e in before]
         assert kinds[place] == [past["kind"][e] for e in before]
+        pauses = [past["at"][b] - past["at"][a] > 1800 for a, b in pairwise(before)]
+        assert starts[place] == [bool(before), *pauses, *[False] * (3 - max(len(before), 1))]
     assert list(encoded.vocabulary("item")) == sorted(encoded.vocabulary("item"), key=int), "sorted as numbers"
     notes = encoded.manifest["notes"]
     assert notes["events of users without a row, left out"] == sum(u >= 2**60 + 20 for u in past["who"])

@@ -34,7 +34,7 @@ def ctr_schema() -> Schema:
         fields=(Field("user", "user"), Field("hour", "hour", "context"), Field("item", "item", "target"),
                 Field("genres", "genre", "target", width=3), Field("city", "city")),
         behaviors=(Field("h_item", "item"), Field("h_genres", "genre", width=3), Field("h_rating", "rating")),
-        dense=("price", "age"), max_len=LENGTH,
+        dense=("price", "age"), max_len=LENGTH, sessions=True,
         vocabularies={"user": 6, "hour": 4, "item": 9, "genre": 5, "rating": 7, "city": 5})
 
 
@@ -73,6 +73,8 @@ def make_batch(schema: Schema, lengths: tuple[int, ...] = LENGTHS, seed: int = 0
         batch.positives = torch.randint(2, 20, (rows, 5), generator=rng)
         batch.negatives = torch.randint(2, 20, (rows, 5), generator=rng)
         batch.users = torch.randint(0, 30, (rows,), generator=rng)
+    if schema.sessions:
+        batch.starts = mask & ((torch.rand(mask.shape, generator=rng) < 0.4) | (torch.arange(longest) == 0))
     return batch
 
 

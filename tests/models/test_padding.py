@@ -19,13 +19,16 @@ from .examples import LENGTHS, SCHEMAS, block_base, block_supernet, make_batch
 
 
 def padded(batch: Batch, schema: Schema, by: int, seed: int = 3) -> Batch:
-    """The same rows with ``by`` more positions and other ids at all padding."""
+    """The same rows with ``by`` more positions, and other ids and starts at all padding."""
     rng = torch.Generator().manual_seed(seed)
     other = copy.copy(batch)
     shape = (len(batch), batch.mask.shape[1] + by)
     sizes = [schema.vocabularies[f.vocabulary] for f in schema.behaviors for _ in range(f.width)]
     other.behaviors = torch.stack([torch.randint(0, size, shape, generator=rng) for size in sizes], -1)
     other.behaviors[:, :batch.mask.shape[1]][batch.mask] = batch.behaviors[batch.mask]
+    if schema.sessions:
+        other.starts = torch.rand(shape, generator=rng) < 0.5
+        other.starts[:, :batch.mask.shape[1]][batch.mask] = batch.starts[batch.mask]
     other.mask = torch.cat([batch.mask, torch.zeros(len(batch), by, dtype=torch.bool)], 1)
     return other
 
@@ -34,7 +37,7 @@ def trimmed(batch: Batch, row: int) -> Batch:
     """One row alone, its history cut to its own length."""
     one = batch[row:row + 1]
     longest = max(int(one.mask.sum()), 1)
-    one.behaviors, one.mask = one.behaviors[:, :longest], one.mask[:, :longest]
+    one.behaviors, one.mask, one.starts = (x[:, :longest] for x in (one.behaviors, one.mask, one.starts))
     return one
 
 
