@@ -55,6 +55,13 @@ class Reference:
         return [np.concatenate(self.embed(self.schema.behaviors, self.batch.behaviors[b, t].numpy()))
                 for t in range(int(self.batch.mask[b].sum()))]
 
+    def target(self, b: int) -> np.ndarray:
+        """The target as a behavior: fields of its vocabularies, learned vectors for what it lacks."""
+        like = {f.vocabulary: e for f, e in zip(self.schema.fields, self.fields(b), strict=True) if f.group == "target"}
+        missing = iter(self.weights.get("history.missing", ()))
+        return np.concatenate([like[f.vocabulary] if f.vocabulary in like else next(missing)
+                               for f in self.schema.behaviors])
+
     def dense(self, b: int) -> np.ndarray:
         return self.batch.dense[b].double().numpy()
 
@@ -65,6 +72,22 @@ class Reference:
         for i in range(len(MLP)):
             x = np.maximum(self.linear(f"mlp.linears.{i}", x), 0.0)
         return float(self.weights["head.weight_mlp"][0] @ x)
+
+    def dice_mlp(self, x: np.ndarray) -> float:
+        for i in range(len(MLP)):
+            x = self.linear(f"mlp.linears.{i}", x)
+            alpha, mean, variance = (self.weights[f"mlp.dices.{i}.{name}"] for name in ("alpha", "mean", "variance"))
+            p = sigmoid((x - mean) / np.sqrt(variance + 1e-8))
+            x = p * x + (1.0 - p) * alpha * x
+        return float(self.weights["head.weight_mlp"][0] @ x)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-x))
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    return np.exp(x - x.max()) / np.exp(x - x.max()).sum()
 
 
 @torch.no_grad()

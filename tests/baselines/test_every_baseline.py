@@ -28,7 +28,8 @@ HAS = {"clicks": lambda s: s.task == "ctr", "next item": lambda s: s.task == "re
        "users": lambda s: s.users > 0, "fields": lambda s: len(s.fields) >= 2,
        "history": lambda s: len(s.behaviors) > 0,
        "target": lambda s: bool({f.vocabulary for f in s.fields if f.group == "target"}
-                                & {f.vocabulary for f in s.behaviors})}
+                                & {f.vocabulary for f in s.behaviors}),
+       "sessions": lambda s: s.sessions}
 
 
 def refused(name: str, schema: Schema) -> bool:
@@ -39,6 +40,8 @@ TAKEN = [(name, kind) for name in NAMES for kind in SCHEMAS if not refused(name,
 REFUSALS = [(name, kind) for name in NAMES for kind in DATASETS if refused(name, DATASETS[kind])]
 WITHOUT: dict[str, tuple[str, ...]] = {}
 """What a model does not have."""
+LEARNED = {"dien": 0.1}
+"""Losses that are near 0 for a batch known by heart: DIEN's auxiliary one has other negatives at every update."""
 COUNTING = [name for name in NAMES if name == "pop"]
 """They have nothing to train."""
 TRAINED = [(name, kind) for name, kind in TAKEN if name not in COUNTING]
@@ -92,7 +95,7 @@ def test_shapes_and_gradients(name: str, kind: str) -> None:
 def test_learns_a_batch_by_heart(name: str, kind: str) -> None:
     schema = SCHEMAS[kind]
     model = build(name, schema)
-    assert learn(model, schema, separable(schema)) < 0.05
+    assert learn(model, schema, separable(schema)) < LEARNED.get(name, 0.05)
 
 
 @pytest.mark.parametrize(("name", "kind"), REFUSALS)

@@ -9,7 +9,7 @@ import pytest
 
 from ameir_pl.data.layouts import paper_schema
 from ameir_pl.schema import Schema
-from tests.baselines.reference import MLP, K, Reference, assert_equals
+from tests.baselines.reference import K, Reference, assert_equals
 from tests.models.examples import ctr_schema, no_target_schema
 
 
@@ -30,23 +30,14 @@ def deepfm(r: Reference, b: int) -> float:
 
 
 def din(r: Reference, b: int) -> float:
-    by_vocabulary = {f.vocabulary: e for f, e in zip(r.schema.fields, r.fields(b), strict=True) if f.group == "target"}
-    missing = iter(r.weights.get("history.missing", ()))
-    target = np.concatenate([by_vocabulary[f.vocabulary] if f.vocabulary in by_vocabulary else next(missing)
-                             for f in r.schema.behaviors])
+    target = r.target(b)
     interest = np.zeros_like(target)
     for h in r.history(b) or [r.weights["history.empty"]]:
         unit = r.linear("attention.hidden", np.concatenate([h, target, h - target, h * target]))
         unit = np.where(unit > 0, unit, r.weights["attention.activation.weight"] * unit)  # PReLU
         weight = r.linear("attention.output", unit)[0]
         interest = interest + weight * h
-    x = np.concatenate([interest, *r.fields(b), r.dense(b)])
-    for i in range(len(MLP)):
-        x = r.linear(f"mlp.linears.{i}", x)
-        alpha, mean, variance = (r.weights[f"mlp.dices.{i}.{name}"] for name in ("alpha", "mean", "variance"))
-        p = 1.0 / (1.0 + np.exp(-(x - mean) / np.sqrt(variance + 1e-8)))
-        x = p * x + (1.0 - p) * alpha * x  # Dice
-    return float(r.weights["head.weight_mlp"][0] @ x)
+    return r.dice_mlp(np.concatenate([interest, *r.fields(b), r.dense(b)]))
 
 
 FORMULAS = {"dnn": dnn, "deepfm": deepfm, "din": din}
