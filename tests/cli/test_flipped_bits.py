@@ -36,7 +36,7 @@ from tests.tiny import Tiny
 FLIPS, CUTS = 20, 5
 ADVICE = ("again", "overwrite=true", "Delete", "delete the", "another run")
 ENCODED = ("manifest.json", "schema.json", "vocabulary.parquet", "fields.npy", "label.npy", "values.npy", "begin.npy",
-           "end.npy")
+           "end.npy", "starts.npy")
 BUNDLE = ("weights.safetensors", "architecture.yaml", "schema.json", "vocabulary.parquet")
 STAGE = ("stage1/summary.json", "stage1/supernet.ckpt", "stage1/winner.ckpt", "stage1/architecture.yaml",
          "stage1/candidates.parquet", "stage2/summary.json", "stage2/supernet.ckpt", "stage2/candidates.parquet")

@@ -88,8 +88,8 @@ def test_a_killed_run_leaves_no_folder(moment: str, tmp_path: Path, monkeypatch:
 @pytest.mark.bad_input
 @pytest.mark.parametrize(("name", "damage"), [
     ("fields.npy", "cut"), ("fields.npy", "gone"), ("values.npy", "flip"), ("label.npy", "empty"),
-    ("schema.json", "cut"), ("vocabulary.parquet", "flip"), ("manifest.json", "cut"), ("manifest.json", "gone"),
-    ("manifest.json", "other"), ("manifest.json", "no files")])
+    ("starts.npy", "flip"), ("schema.json", "cut"), ("vocabulary.parquet", "flip"), ("manifest.json", "cut"),
+    ("manifest.json", "gone"), ("manifest.json", "other"), ("manifest.json", "no files")])
 def test_damage_is_named(name: str, damage: str, movielens: Encoded, tmp_path: Path) -> None:
     folder = shutil.copytree(movielens.folder, tmp_path / movielens.folder.name)
     path = folder / name
