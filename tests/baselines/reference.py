@@ -66,7 +66,49 @@ class Reference:
         return self.batch.dense[b].double().numpy()
 
     def linear(self, name: str, x: np.ndarray) -> np.ndarray:
-        return self.weights[f"{name}.weight"] @ x + self.weights[f"{name}.bias"]
+        return self.weights[f"{name}.weight"] @ x + self.weights.get(f"{name}.bias", 0.0)
+
+    def vectors(self, b: int) -> list[np.ndarray]:
+        """What next-item models read of a row: at least one vector of size K."""
+        found = self.history(b)
+        if "project.weight" in self.weights:
+            found = [self.linear("project", h) for h in found]
+        return found or [self.weights["empty"]]
+
+    def item(self, i: int) -> np.ndarray:
+        """The vector that item ``i`` is scored with."""
+        return self.embed((Field("", self.schema.item),), np.array([i]))[0]
+
+    def gru(self, name: str, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        """The states; gates in the order r, z, n."""
+        w_x, w_h = self.weights[f"{name}.weight_ih_l0"], self.weights[f"{name}.weight_hh_l0"]
+        b_x, b_h = self.weights[f"{name}.bias_ih_l0"], self.weights[f"{name}.bias_hh_l0"]
+        states, h = [], np.zeros(w_h.shape[1])
+        for x in inputs:
+            (x_r, x_z, x_n), (h_r, h_z, h_n) = np.split(w_x @ x + b_x, 3), np.split(w_h @ h + b_h, 3)
+            r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
+            h = (1.0 - z) * np.tanh(x_n + r * h_n) + z * h
+            states.append(h)
+        return states
+
+    def attention(self, name: str, inputs: list[np.ndarray], heads: int, causal: bool) -> list[np.ndarray]:
+        """Self-attention, the heads side by side."""
+        queries, keys, values = zip(*(np.split(self.weights[f"{name}.query_key_value.weight"] @ x, 3)
+                                      for x in inputs), strict=True)
+        found = []
+        for t in range(len(inputs)):
+            seen, parts = range(t + 1) if causal else range(len(inputs)), []
+            for head in range(heads):
+                own = slice(head * K // heads, (head + 1) * K // heads)
+                scores = np.array([queries[t][own] @ keys[s][own] / np.sqrt(K / heads) for s in seen])
+                weights = np.exp(scores) / np.exp(scores).sum()
+                parts.append(sum(w * values[s][own] for w, s in zip(weights, seen, strict=True)))
+            found.append(np.concatenate(parts))
+        return found
+
+    def layer_norm(self, name: str, x: np.ndarray) -> np.ndarray:
+        normal = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+        return normal * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
     def relu_mlp(self, x: np.ndarray) -> float:
         for i in range(len(MLP)):
@@ -90,12 +132,17 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return np.exp(x - x.max()) / np.exp(x - x.max()).sum()
 
 
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-x))
+
+
 @torch.no_grad()
-def assert_equals(name: str, schema: Schema, formula: Callable[[Reference, int], np.ndarray | float], **options: object
-                  ) -> None:
+def assert_equals(name: str, schema: Schema, formula: Callable[[Reference, int], np.ndarray | float],
+                  batch: Batch | None = None, **options: object) -> None:
     """Compare a randomized model in eval mode with ``formula(reference, row)`` on every row of a batch."""
     model = randomized(build_baseline(name, schema, embedding_size=K, mlp=MLP, dropout=0.3, options=options)).eval()
-    batch = make_batch(schema) if schema.behaviors else make_batch(schema, (0,) * 16)
+    if batch is None:
+        batch = make_batch(schema) if schema.behaviors else make_batch(schema, (0,) * 16)
     reference = Reference(model, schema, batch)
     expected = np.array([formula(reference, b) for b in range(len(batch))])
     assert np.std(expected) > 0.05

@@ -50,6 +50,12 @@ def retrieval_schema() -> Schema:
                   max_len=LENGTH, item="item", users=30)
 
 
+def two_fields_schema() -> Schema:
+    """The same without numbered users, where a behavior has more than the item."""
+    return replace(retrieval_schema(), users=0, behaviors=(Field("kinds", "kind", width=2), Field("item", "item")),
+                   vocabularies={"kind": 6, "item": 20})
+
+
 SCHEMAS = {"target": ctr_schema(), "no target": no_target_schema(), "retrieval": retrieval_schema()}
 
 

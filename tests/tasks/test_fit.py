@@ -80,7 +80,8 @@ def test_weight_decay_is_for_matrices(name: str) -> None:
     schema = ctr_schema() if name == "ameir" or not lacking(name, ctr_schema()) else retrieval_schema()
     model = (Derived(schema, ARCHITECTURE, embedding_size=4) if name == "ameir" else
              build_baseline(name, schema, embedding_size=4, mlp=[8, 5], dropout=0.0))
-    task = FitTask(model, make_objective(schema, "logloss"), ADAM, weight_decay=0.25, phase="x")
+    objective = make_objective(schema, "logloss" if schema.task == "ctr" else "sampled_bce")
+    task = FitTask(model, objective, ADAM, weight_decay=0.25, phase="x")
     matrices, vectors, *own = task.configure_optimizers().param_groups
     assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.25, 0.0)
     names = {id(p): n for n, p in model.named_parameters()}

@@ -1,0 +1,1 @@
+"""Baselines that rank next items."""
