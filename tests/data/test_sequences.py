@@ -122,6 +122,43 @@ def test_clips_are_pieces_of_the_training_part(sequences: EncodedSequences, loss
     assert batch.shared_negatives.shape == ((0,) if loss == "sampled_bce" else (7,))
 
 
+def test_counts_are_those_of_the_training_parts(tmp_path: Path) -> None:
+    path = tmp_path / "s.txt"
+    path.write_text("7 1 2 3\n5 1 2 1 4 4\n3 2 9 2 2 1 1\n" + "9 " + " ".join(map(str, range(10, 200))) + "\n")
+    encoded = prepare(path, tmp_path / "encoded")
+    counts = [0] * (encoded.items + 2)
+    for items in stored(encoded):
+        for i in items[:-2] if len(items) > 3 else ():  # of three items one is left, and no row
+            counts[i] += 1
+    found = encoded.item_counts()
+    assert found.dtype == torch.float64 and found.tolist() == counts
+    words = encoded.vocabulary("item")
+    assert [counts[words[w]] for w in ("1", "2", "3", "4", "9", "10", "198")] == [2, 4, 0, 0, 1, 1, 0]
+
+
+def test_counts_of_the_sequences(sequences: EncodedSequences) -> None:
+    training = np.concatenate([items[:-2] for items in stored(sequences)])
+    assert sequences.item_counts().tolist() == np.bincount(training, minlength=202).tolist()
+
+
+def test_users_keep_their_number_in_every_split(tmp_path: Path) -> None:
+    # The second user has no train row, so that rows and users are not counted alike.
+    path = tmp_path / "s.txt"
+    path.write_text("5 1 2 3 4\n7 1 2 3\n" + "".join(
+        f"{user} {' '.join(map(str, range(100 * user, 100 * user + 120)))}\n" for user in (8, 9)))
+    encoded = prepare(path, tmp_path / "encoded")
+    assert encoded.schema.users == 4
+    numbers = {"train": [0, 2, 3], "valid": [0, 1, 2, 3], "test": [0, 1, 2, 3]}
+    for split, expected in numbers.items():
+        rows = np.asarray(encoded.splits[split])
+        batch = (encoded.gather_train(rows, np.random.default_rng(0), negatives=1) if split == "train" else
+                 encoded.gather(rows))
+        assert batch.users.dtype == torch.int64 and batch.users.tolist() == expected
+        assert [encoded.columns["begin"][r] for r in rows] == [encoded.columns["begin"][
+            encoded.splits["test"].start + number] for number in expected], "the sequence of that user"
+        assert batch[torch.tensor([2, 0])].users.tolist() == [expected[2], expected[0]]
+
+
 def test_rows_of_the_wrong_split(sequences: EncodedSequences) -> None:
     with pytest.raises(AmeirError, match="gather_train"):
         sequences.gather(np.array([0]))

@@ -87,7 +87,8 @@ class Bert4Rec(NextItem):
 
     def encode(self, behaviors: Tensor, mask: Tensor, masked: Tensor) -> Tensor:
         """Return states (B, T, K) of behaviors (B, T, S_a), the mask token where ``masked`` (B, T) is True."""
-        h = torch.where(masked.unsqueeze(-1), self.masked, self.vectors(behaviors))
+        h = self.vectors(behaviors)
+        h = torch.where(masked.unsqueeze(-1), self.masked.to(h.dtype), h)
         h = self.dropout(zero_padding(h, mask) + self.positions(mask))
         for layer in self.layers:
             h = layer(h, mask)

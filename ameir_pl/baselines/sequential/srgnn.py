@@ -59,7 +59,7 @@ class GatedStep(nn.Module):
         of_z, of_r, of_n = self.of_edges(a).chunk(3, -1)
         from_z, from_r = self.of_gates(v).chunk(2, -1)
         z, r = torch.sigmoid(of_z + from_z), torch.sigmoid(of_r + from_r)
-        return torch.lerp(v, torch.tanh(of_n + self.of_node(r * v)), z)
+        return v + z * (torch.tanh(of_n + self.of_node(r * v)) - v)
 
 
 @BASELINES.register("srgnn")
