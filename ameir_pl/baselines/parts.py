@@ -1,4 +1,4 @@
-"""What baselines that predict clicks have in common: the input of the MLP, a plain MLP, the linear part."""
+"""What baselines that predict clicks have in common: the input of the MLP, a plain MLP, the linear part, pairs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ameir_pl.batch import Batch
+from ameir_pl.errors import AmeirError
 from ameir_pl.nn.elastic import ElasticMlp
 from ameir_pl.nn.embedding import FieldEmbedding
 from ameir_pl.nn.heads import CtrHead
@@ -21,6 +22,61 @@ def history_sum(embedding: FieldEmbedding, batch: Batch) -> Tensor:
     if not embedding.behavior_widths:
         return batch.dense[:, :0]
     return zero_padding(embedding.behaviors(batch.behaviors), batch.mask).sum(1)
+
+
+def field_vectors(embedding: FieldEmbedding, batch: Batch) -> Tensor:
+    """Return (B, N + N_a, K): the fields' embeddings, then each behavior field's sum as one more field."""
+    history = history_sum(embedding, batch).reshape(len(batch), len(embedding.behavior_widths), embedding.size)
+    return torch.cat([embedding.fields(batch.fields), history], 1)
+
+
+def bi_interaction(e: Tensor) -> Tensor:
+    """Return the sum over all pairs i < j of e_i * e_j, (B, K) from ``e`` (B, N, K) (Rendle 2010, Lemma 3.1)."""
+    total = e.sum(1)  # (B, K)
+    return 0.5 * (total * total - (e * e).sum(1))
+
+
+class Pairs(nn.Module):
+    """All pairs i < j of N fields, in the order (0, 1), (0, 2), ..., (1, 2), ...
+
+    Args:
+        fields: N.
+
+    Attributes:
+        first: (P,) the i of each of the P = N (N - 1) / 2 pairs.
+        second: (P,) the j.
+    """
+
+    first: Tensor
+    second: Tensor
+
+    def __init__(self, fields: int) -> None:
+        super().__init__()
+        first, second = torch.triu_indices(fields, fields, 1)
+        self.register_buffer("first", first, persistent=False)
+        self.register_buffer("second", second, persistent=False)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def forward(self, e: Tensor) -> Tensor:
+        """Return e_i * e_j of all pairs, (B, P, K) from ``e`` (B, N, K)."""
+        return e.index_select(1, self.first) * e.index_select(1, self.second)
+
+
+def check_whole(model: str, option: str, value: object, least: int = 1) -> None:
+    """Raise ``AmeirError`` unless an option's value is a whole number of at least ``least``."""
+    if type(value) is not int or value < least:
+        raise AmeirError(f"model={model}: model.options.{option} must be a whole number of at least {least}, found "
+                         f"{value!r}.")
+
+
+def check_sizes(model: str, option: str, value: object) -> None:
+    """Raise ``AmeirError`` unless an option's value is a list of whole numbers of at least 1, and not empty."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value \
+            or any(type(size) is not int or size < 1 for size in value):
+        raise AmeirError(f"model={model}: model.options.{option} must be a list of whole numbers of at least 1, say "
+                         f"[128, 128], found {value!r}.")
 
 
 def deep_width(schema: Schema, size: int) -> int:

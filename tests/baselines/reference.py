@@ -31,9 +31,11 @@ class Reference:
 
     def rows_before(self, vocabulary: str, table: str) -> int:
         """Ids 1, 2, ... of a vocabulary follow those of the vocabularies before it; row 0 is padding."""
+        sizes = self.schema.vocabularies
         used = {f.vocabulary for f in self.schema.fields}
-        names = [name for name in self.schema.vocabularies if table == "embedding" or name in used]
-        return sum(self.schema.vocabularies[name] - 1 for name in names[:names.index(vocabulary)])
+        whole = len(self.weights[f"{table}.weight"]) == 1 + sum(size - 1 for size in sizes.values())
+        names = [name for name in sizes if whole or name in used]
+        return sum(sizes[name] - 1 for name in names[:names.index(vocabulary)])
 
     def embed(self, fields: tuple[Field, ...], ids: np.ndarray, table: str = "embedding") -> list[np.ndarray]:
         """One vector a field: the sum over its ids."""
@@ -50,9 +52,9 @@ class Reference:
     def fields(self, b: int, table: str = "embedding") -> list[np.ndarray]:
         return self.embed(self.schema.fields, self.batch.fields[b].numpy(), table)
 
-    def history(self, b: int) -> list[np.ndarray]:
+    def history(self, b: int, table: str = "embedding") -> list[np.ndarray]:
         """The row's behaviors, each its fields side by side."""
-        return [np.concatenate(self.embed(self.schema.behaviors, self.batch.behaviors[b, t].numpy()))
+        return [np.concatenate(self.embed(self.schema.behaviors, self.batch.behaviors[b, t].numpy(), table))
                 for t in range(int(self.batch.mask[b].sum()))]
 
     def target(self, b: int) -> np.ndarray:
@@ -61,6 +63,27 @@ class Reference:
         missing = iter(self.weights.get("history.missing", ()))
         return np.concatenate([like[f.vocabulary] if f.vocabulary in like else next(missing)
                                for f in self.schema.behaviors])
+
+    def history_sum(self, b: int, table: str = "embedding") -> np.ndarray:
+        """The sum of the row's behaviors, zeros where there are none."""
+        size = self.weights[f"{table}.weight"].shape[1]
+        return sum(self.history(b, table), np.zeros(size * len(self.schema.behaviors)))
+
+    def field_vectors(self, b: int) -> list[np.ndarray]:
+        """The vectors of the row's fields, then one for each behavior field's sum."""
+        return [*self.fields(b), *self.history_sum(b).reshape(len(self.schema.behaviors), K)]
+
+    def deep_input(self, b: int) -> np.ndarray:
+        return np.concatenate([self.history_sum(b), *self.fields(b), self.dense(b)])
+
+    def first_order(self, b: int, history: bool = False) -> float:
+        """<w, x>: the weights of the row's ids, and each dense value times its own."""
+        logit = sum(float(w[0]) for w in self.fields(b, "first_order.ids"))
+        if history:
+            logit += float(self.history_sum(b, "first_order.ids").sum())
+        for i, value in enumerate(self.dense(b)):
+            logit += self.weights["first_order.dense.weight_mlp"][0, i] * value
+        return logit
 
     def dense(self, b: int) -> np.ndarray:
         return self.batch.dense[b].double().numpy()
@@ -110,10 +133,30 @@ class Reference:
         normal = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
         return normal * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
+    def hidden(self, x: np.ndarray, name: str = "mlp") -> np.ndarray:
+        """The output of an MLP with ReLU after each layer."""
+        i = 0
+        while f"{name}.linears.{i}.weight" in self.weights:
+            x = np.maximum(self.linear(f"{name}.linears.{i}", x), 0.0)
+            i += 1
+        return x
+
+    def head(self, x: np.ndarray, name: str = "head") -> float:
+        return float(self.weights[f"{name}.weight_mlp"][0] @ x)
+
     def relu_mlp(self, x: np.ndarray) -> float:
-        for i in range(len(MLP)):
-            x = np.maximum(self.linear(f"mlp.linears.{i}", x), 0.0)
-        return float(self.weights["head.weight_mlp"][0] @ x)
+        return self.head(self.hidden(x))
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """Over the last axis."""
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def layer_norm(x: np.ndarray, gain: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Over all numbers of a vector, with PyTorch's epsilon."""
+    return (x - x.mean()) / np.sqrt(x.var() + 1e-5) * gain + shift
 
     def dice_mlp(self, x: np.ndarray) -> float:
         for i in range(len(MLP)):

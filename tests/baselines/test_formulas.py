@@ -14,19 +14,15 @@ from tests.models.examples import ctr_schema, no_target_schema
 
 
 def dnn(r: Reference, b: int) -> float:
-    history = sum(r.history(b), np.zeros(K * len(r.schema.behaviors)))
-    return r.relu_mlp(np.concatenate([history, *r.fields(b), r.dense(b)]))
+    return r.relu_mlp(r.deep_input(b))
 
 
 def deepfm(r: Reference, b: int) -> float:
-    first_order = sum(float(w[0]) for w in r.fields(b, "first_order.ids"))
-    for i, value in enumerate(r.dense(b)):
-        first_order += r.weights["first_order.dense.weight_mlp"][0, i] * value
     second_order = 0.0
     for e_i, e_j in combinations(r.fields(b), 2):
         for k in range(K):
             second_order += e_i[k] * e_j[k]
-    return first_order + second_order + dnn(r, b)
+    return r.first_order(b) + second_order + dnn(r, b)
 
 
 def din(r: Reference, b: int) -> float:

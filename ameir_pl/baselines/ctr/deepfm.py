@@ -7,17 +7,11 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ameir_pl.baselines.base import BASELINES, Baseline
-from ameir_pl.baselines.parts import FirstOrder, PlainMlp, deep_input, deep_width
+from ameir_pl.baselines.parts import FirstOrder, PlainMlp, bi_interaction, deep_input, deep_width
 from ameir_pl.batch import Batch
 from ameir_pl.nn.embedding import FieldEmbedding
 from ameir_pl.nn.heads import CtrHead
 from ameir_pl.schema import Schema
-
-
-def pair_products(e: Tensor) -> Tensor:
-    """Return the sum over all pairs i < j of <e_i, e_j>, (B,) from ``e`` (B, N, K) (Rendle 2010, Lemma 3.1)."""
-    total = e.sum(1)  # (B, K)
-    return 0.5 * (total * total - (e * e).sum(1)).sum(1)
 
 
 @BASELINES.register("deepfm")
@@ -47,4 +41,4 @@ class DeepFm(Baseline):
         """Return logits (B,)."""
         e = self.embedding.fields(batch.fields)  # (B, N, K)
         deep = self.head(self.mlp(deep_input(self.embedding, batch, e)))
-        return self.first_order(batch) + pair_products(e) + deep
+        return self.first_order(batch) + bi_interaction(e).sum(1) + deep
