@@ -147,6 +147,14 @@ class Reference:
     def relu_mlp(self, x: np.ndarray) -> float:
         return self.head(self.hidden(x))
 
+    def dice_mlp(self, x: np.ndarray) -> float:
+        for i in range(len(MLP)):
+            x = self.linear(f"mlp.linears.{i}", x)
+            alpha, mean, variance = (self.weights[f"mlp.dices.{i}.{name}"] for name in ("alpha", "mean", "variance"))
+            p = sigmoid((x - mean) / np.sqrt(variance + 1e-8))
+            x = p * x + (1.0 - p) * alpha * x
+        return float(self.weights["head.weight_mlp"][0] @ x)
+
 
 def softmax(x: np.ndarray) -> np.ndarray:
     """Over the last axis."""
@@ -157,22 +165,6 @@ def softmax(x: np.ndarray) -> np.ndarray:
 def layer_norm(x: np.ndarray, gain: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Over all numbers of a vector, with PyTorch's epsilon."""
     return (x - x.mean()) / np.sqrt(x.var() + 1e-5) * gain + shift
-
-    def dice_mlp(self, x: np.ndarray) -> float:
-        for i in range(len(MLP)):
-            x = self.linear(f"mlp.linears.{i}", x)
-            alpha, mean, variance = (self.weights[f"mlp.dices.{i}.{name}"] for name in ("alpha", "mean", "variance"))
-            p = sigmoid((x - mean) / np.sqrt(variance + 1e-8))
-            x = p * x + (1.0 - p) * alpha * x
-        return float(self.weights["head.weight_mlp"][0] @ x)
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-x))
-
-
-def softmax(x: np.ndarray) -> np.ndarray:
-    return np.exp(x - x.max()) / np.exp(x - x.max()).sum()
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

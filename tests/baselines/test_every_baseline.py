@@ -40,7 +40,7 @@ def refused(name: str, schema: Schema) -> bool:
 
 TAKEN = [(name, kind) for name in NAMES for kind in SCHEMAS if not refused(name, SCHEMAS[kind])]
 REFUSALS = [(name, kind) for name in NAMES for kind in DATASETS if refused(name, DATASETS[kind])]
-WITHOUT: dict[str, tuple[str, ...]] = {"bpr": ("dropout",)}
+WITHOUT: dict[str, tuple[str, ...]] = {"bpr": ("dropout",), "lr": ("dropout",), "fm": ("dropout",)}
 """What a model does not have."""
 BY_HEART = {"dien": 0.1, "bert4rec": 2.2}
 """The loss that is reached where it is not 0.05: DIEN's auxiliary one has other negatives at every update, and a cloze
