@@ -204,20 +204,50 @@ def deepctr_inputs(settings: dict[str, Any], arrays: dict[str, Any]) -> dict[str
 
 
 def deepctr_model(model: str, settings: dict[str, Any], task: str = "binary") -> Any:
-    """Return DeepCTR-Torch's DeepFM, or its DIN as published: 36 units and PReLU, no softmax, Dice in the MLP."""
+    """Return DeepCTR-Torch's model of our name, as published and with ``options`` of ours where ``settings`` has any.
+
+    Its DIN has 36 units and PReLU, no softmax, Dice in the MLP; its CIN no activation and all maps in every layer.
+    """
+    from deepctr_torch import models
+    from deepctr_torch.inputs import DenseFeat
     from deepctr_torch.layers.activation import Dice
-    from deepctr_torch.models import DIN, DeepFM
     from torch import nn
 
-    columns, l2 = deepctr_columns(settings), settings["l2"]
-    if model == "deepfm":
-        return DeepFM(columns, columns, dnn_hidden_units=settings["mlp"], l2_reg_linear=l2, l2_reg_embedding=l2,
-                      l2_reg_dnn=l2, task=task)
-    made = DIN(columns, [name for name, _ in settings["behaviors"]], dnn_hidden_units=settings["mlp"],
-               att_hidden_size=(ATTENTION,), att_activation="prelu", l2_reg_embedding=l2, l2_reg_dnn=l2, task=task)
-    # Its DIN cannot be asked for Dice here: it would make the one for sequences, which refuses (B, units).
-    made.dnn.activation_layers = nn.ModuleList([Dice(units, dim=2) for units in settings["mlp"]])
-    return made
+    columns, mlp, l2, options = deepctr_columns(settings), settings["mlp"], settings["l2"], settings.get("options", {})
+    given = {"l2_reg_embedding": l2, "task": task}
+    both = {"linear_feature_columns": columns, "dnn_feature_columns": columns, "l2_reg_linear": l2, **given}
+    bare = {"linear_feature_columns": [], "dnn_feature_columns": columns, **given}  # the papers have no linear model
+    deep = {"dnn_hidden_units": mlp, "l2_reg_dnn": l2}
+    if model == "din":
+        made = models.DIN(columns, [name for name, _ in settings["behaviors"]], att_hidden_size=(ATTENTION,),
+                          att_activation="prelu", **deep, **given)
+        # Its DIN cannot be asked for Dice here: it would make the one for sequences, which refuses (B, units).
+        made.dnn.activation_layers = nn.ModuleList([Dice(units, dim=2) for units in mlp])
+        return made
+    if model == "xdeepfm":
+        made = models.xDeepFM(**both, **deep, cin_layer_size=options["cin"], cin_split_half=False,
+                              cin_activation="linear", l2_reg_cin=l2)
+        for layer in made.cin.conv1ds:
+            nn.init.zeros_(layer.bias)
+        return made
+    if model == "afm":
+        fields = [column for column in columns if not isinstance(column, DenseFeat)]  # it takes no dense ones here
+        return models.AFM(**{**both, "dnn_feature_columns": fields}, attention_factor=settings["size"], l2_reg_att=l2)
+    makes: dict[str, Callable[[], Any]] = {
+        "deepfm": lambda: models.DeepFM(**both, **deep),
+        "fm": lambda: models.DeepFM(**both, dnn_hidden_units=()),
+        "wide_deep": lambda: models.WDL(**both, **deep),
+        "ipnn": lambda: models.PNN(columns, **deep, **given),
+        "dcn": lambda: models.DCN(**bare, **deep, cross_num=options["layers"], l2_reg_linear=l2, l2_reg_cross=l2),
+        "dcnv2": lambda: models.DCN(**bare, **deep, cross_num=options["layers"], l2_reg_linear=l2, l2_reg_cross=l2,
+                                    cross_parameterization="matrix"),
+        "fibinet": lambda: models.FiBiNET(**both, **deep, bilinear_type=options["bilinear"],
+                                          reduction_ratio=options["reduction"]),
+        "nfm": lambda: models.NFM(**both, **deep),
+        "autoint": lambda: models.AutoInt(**bare, **deep, att_layer_num=options["layers"],
+                                          att_head_num=options["heads"]),
+    }
+    return makes[model]()
 
 
 def train_deepctr(model: str, place: Path, batches: int, how: str) -> tuple[tuple[float, float], str]:
