@@ -16,7 +16,7 @@ NAMES = {"search": "the whole search against training DIN to its early stop",
          "traffic": "what ranks send for the gradients of embeddings, and what embeddings take in memory",
          "prepare": "preparing data: speed against FuxiCTR, memory and time as rows grow",
          "train": "training: samples a second against a bare loop and peers, memory of a supernet",
-         "parity": "outputs and gradients of our click models against DeepCTR-Torch's, weights carried over"}
+         "parity": "outputs and gradients of our models against DeepCTR-Torch's and RecBole's, weights carried over"}
 
 
 def main() -> None:

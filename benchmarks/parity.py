@@ -1,7 +1,8 @@
-"""The same weights give the same numbers: our click models against DeepCTR-Torch's.
+"""The same weights give the same numbers: our click models against DeepCTR-Torch's, next items against RecBole's.
 
 Weights drawn here are carried over to its models (``make benchmark-peers`` once), with its settings as published.
-Compared are the logits of random rows in evaluation and in training, and the gradients of every weight.
+Compared are the logits of random rows in evaluation and in training, and the gradients of every weight. The models of
+next items are in :mod:`benchmarks.parity_recbole`.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ ALLOWED = {
 
 def main() -> None:
     """Compare, print a table and a JSON line; exit code 1 where a difference is above the tolerance."""
+    from benchmarks import parity_recbole
     from benchmarks.sides import json_line, show
 
     results = {f"{model} ({shape})": compare(model, shape) for model, shape in MODELS.items()}
@@ -57,6 +59,15 @@ def main() -> None:
     for model, lines in ALLOWED.items():
         print("\nWhat DeepCTR-Torch has otherwise, " + ("in all models:" if model == "any" else f"{model}:"))
         print("\n".join(f"- {line}" for line in lines))
+    print()
+    of_next_items = {model: parity_recbole.compare(model) for model in parity_recbole.OPTIONS}
+    show(f"Largest values and differences from RecBole, {parity_recbole.ROWS} rows",
+         ("model", "what", "value", "difference"),
+         [(name, what, *pair) for name, found in of_next_items.items() for what, pair in found.items()])
+    for model, lines in parity_recbole.ALLOWED.items():
+        print(f"\nWhat RecBole's {model} has otherwise:")
+        print("\n".join(f"- {line}" for line in lines))
+    results |= of_next_items
     json_line("parity", {"tolerance": TOLERANCE, "results": results})
     bad = [f"{name}, {what}" for name, found in results.items() for what, (_, difference) in found.items()
            if not difference <= (RELATIVE if what == OVER else TOLERANCE) and what != "running variance"]

@@ -20,7 +20,7 @@ from ameir_pl.schema import OOV, PAD, Schema
 
 
 class Layer(nn.Module):
-    """a = LayerNorm(x + Dropout(MH(x))), then LayerNorm(a + Dropout(W2 GELU(W1 a + b1) + b2)) (Eq. 1-5)."""
+    """a = LayerNorm(x + Dropout(MH(x))), then LayerNorm(a + Dropout(W2 GELU(W1 a + b1) + b2)) (Eq. 1-6)."""
 
     def __init__(self, size: int, heads: int, dropout: float) -> None:
         super().__init__()

@@ -18,11 +18,11 @@ from ameir_pl.schema import Schema
 
 @BASELINES.register("caser")
 class Caser(NextItem):
-    """query = ReLU(W Dropout([o, o']) + b) + P_u (Tang and Wang 2018, Eq. 3-10), P_u the user's vector.
+    """query = ReLU(W Dropout([o, o']) + b) + P_u (Tang and Wang 2018), P_u the user's vector.
 
     Of the latest L behaviors E (L, K), zeros in front of a shorter history: ``o`` are, for each height 1, ..., L, the
-    ``horizontal`` filters (height, K), ReLU, the maximum over time (Eq. 4-6); ``o'`` are the ``vertical`` filters
-    (L, 1), a weighted sum of the rows of E each (Eq. 7, 8). The paper puts z and P_u side by side, with item vectors
+    ``horizontal`` filters (height, K), ReLU, the maximum over time; ``o'`` are the ``vertical`` filters (L, 1), a
+    weighted sum of the rows of E each. The paper's Eq. 10 puts z and P_u side by side, with item vectors
     twice as wide; here they are added (AMEIR paper, Appendix C.2). Without numbered users there is no P_u.
 
     Args:

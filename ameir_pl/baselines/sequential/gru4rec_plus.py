@@ -21,8 +21,8 @@ from ameir_pl.schema import PAD, Schema
 class Gru4RecPlus(NextItem):
     """query = W Dropout(h_n) + b, h_n the last state of a GRU on Dropout(e_1), ..., Dropout(e_n).
 
-    Loss of a positive i against the samples j, with scores r and s = softmax of r over the samples (BPR-max with score
-    regularization, Hidasi and Karatzoglou 2018, Eq. 10 and Sec. 3.3):
+    Loss of a positive i against the samples j, with scores r and s = softmax of r over the samples (Hidasi and
+    Karatzoglou 2018, "BPR-max with score regularization"):
     ``-log sum_j s_j sigmoid(r_i - r_j) + bpreg · sum_j s_j r_j²``, averaged over a row's positives. The samples are
     the negatives of all rows of the batch, as in the paper, but those that are a positive of the row.
 

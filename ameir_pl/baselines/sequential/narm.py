@@ -17,11 +17,11 @@ from ameir_pl.schema import Schema
 
 @BASELINES.register("narm")
 class Narm(NextItem):
-    """query = B Dropout([c_g, c_l]), the decoder of Li et al. 2017, Eq. 12.
+    """query = B Dropout([c_g, c_l]), the bilinear decoder of Li et al. 2017.
 
-    ``c_g`` is the last state of the global GRU (Eq. 3). The local GRU reads the latest ``local`` behaviors only (AMEIR
+    ``c_g`` is the last state of the global GRU. The local GRU reads the latest ``local`` behaviors only (AMEIR
     paper, Appendix C.2) and ``c_l = sum over j of a_j h_j`` of its states h, with
-    ``a_j = v·sigmoid(A1 h_last + A2 h_j)``, without a softmax (Eq. 5-8).
+    ``a_j = v·sigmoid(A1 h_last + A2 h_j)``, without a softmax.
 
     Args:
         schema: of a dataset of sequences.

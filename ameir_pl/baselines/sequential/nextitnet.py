@@ -40,7 +40,7 @@ class Layer(nn.Module):
 
 @BASELINES.register("nextitnet")
 class NextItNet(NextItem):
-    """query = the latest position after the residual layers (Yuan et al. 2019, Sec. 3.2-3.4).
+    """query = the latest position after the residual layers (Yuan et al. 2019).
 
     Five layers of one convolution each, kernel 3, dilation 1, 2, 1, 2, 2 (AMEIR paper, Appendix C.2), in the order of
     the paper's residual block (b): convolution, layer normalization, ReLU, and what was read is added.

@@ -31,7 +31,7 @@ class Block(nn.Module):
 
 @BASELINES.register("sasrec")
 class SasRec(NextItem):
-    """query = the latest position of F = blocks(Dropout(e + p)) (Kang and McAuley 2018, Eq. 2-6).
+    """query = the latest position of F = blocks(Dropout(e + p)) (Kang and McAuley 2018, Eq. 1-6).
 
     A block is causal self-attention and a point-wise network of two layers of K units, ReLU between them; both are
     normalized before and added to what they read. Positions p are learned and counted from the end of the history, as

@@ -17,11 +17,11 @@ from ameir_pl.schema import Schema
 
 @BASELINES.register("stamp")
 class Stamp(NextItem):
-    """query = h_s * h_t, so that item i scores the trilinear product <h_s, h_t, e_i> (Liu et al. 2018, Eq. 1-8).
+    """query = h_s * h_t, so that item i scores the trilinear product <h_s, h_t, e_i> (Liu et al. 2018).
 
     With the last behavior x_t and the mean m_s of all: ``a_i = W0 sigmoid(W1 x_i + W2 x_t + W3 m_s + b_a)``,
-    ``m_a = sum over i of a_i x_i``, ``h_s = tanh(W_s m_a + b_s)`` and ``h_t = tanh(W_t x_t + b_t)``. The sigmoid
-    around the product (Eq. 7) belongs to the paper's loss.
+    ``m_a = sum over i of a_i x_i``, ``h_s = tanh(W_s m_a + b_s)`` and ``h_t = tanh(W_t x_t + b_t)``. The
+    paper's sigmoid around the product belongs to its loss.
 
     Args:
         schema: of a dataset of sequences.

@@ -15,7 +15,7 @@ from tests.models.examples import ctr_schema, no_target_schema
 
 
 def afm(r: Reference, b: int) -> float:
-    products = [e_i * e_j for e_i, e_j in combinations(r.vectors(b), 2)]
+    products = [e_i * e_j for e_i, e_j in combinations(r.field_vectors(b), 2)]
     scores = [r.weights["score"] @ np.maximum(r.linear("attention", p), 0.0) for p in products]
     pooled = sum(a * p for a, p in zip(softmax(np.array(scores)), products, strict=True))
     return r.first_order(b, history=True) + r.head(pooled)

@@ -14,7 +14,7 @@ from tests.models.examples import ctr_schema, no_target_schema
 
 def fm(r: Reference, b: int) -> float:
     logit = r.first_order(b, history=True)
-    for e_i, e_j in combinations(r.vectors(b), 2):
+    for e_i, e_j in combinations(r.field_vectors(b), 2):
         logit += float(e_i @ e_j)
     return logit
 
