@@ -104,6 +104,9 @@ class TouchedRows(pl.Callback):
         tables = {f"{name}.weight": module for name, module in pl_module.named_modules()
                   if isinstance(module, FieldEmbedding)
                   and module.weight.numel() * module.weight.element_size() >= LEAST_BYTES} if ranks.world() > 1 else {}
+        if tables and all(name in tables for name, _ in pl_module.named_parameters()):
+            # DistributedDataParallel refuses a model that leaves it nothing: FM without dense values is all tables.
+            del tables[min(tables, key=lambda name: tables[name].weight.numel())]
         self._tables = list(tables.values())
         for table in self._tables:
             table.touched = []

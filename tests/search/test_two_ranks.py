@@ -149,4 +149,5 @@ def test_metrics_are_those_of_all_rows(both: Any, name: str) -> None:
     one, two = both
     for found in two:
         for metric, value in one[f"{name} metrics"]["test"].items():
-            assert found[f"{name} metrics"]["test"][metric] == pytest.approx(value, abs=2e-6), metric
+            # FM's pairs have no bound: at this rate its log loss is large, and so are a float's steps.
+            assert found[f"{name} metrics"]["test"][metric] == pytest.approx(value, rel=1e-6, abs=2e-6), metric
