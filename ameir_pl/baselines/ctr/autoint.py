@@ -46,7 +46,7 @@ class InteractingLayer(nn.Module):
 
 @BASELINES.register("autoint")
 class AutoInt(Baseline):
-    """logit = w·interacting layers(e) + w·MLP([history sum, e, dense]) (Song et al. 2019, Eq. 9 and Sec. 5.5).
+    """logit = w·interacting layers(e) + w·MLP([history sum, e, dense]) (Song et al. 2019, Eq. 9, "AutoInt+").
 
     The N fields attend to each other. The paper also gives each dense value a vector; here they, as the history, go
     to the MLP only.

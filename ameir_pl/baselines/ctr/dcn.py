@@ -36,7 +36,7 @@ class CrossVector(nn.Module):
 
 @BASELINES.register("dcn")
 class Dcn(Baseline):
-    """logit = w·[cross(x_0), MLP(x_0)] with x_0 = [history sum, e, dense] (Wang et al. 2017, Eq. 1, 3 and 5).
+    """logit = w·[cross(x_0), MLP(x_0)] with x_0 = [history sum, e, dense] (Wang et al. 2017, Eq. 2 to 5).
 
     Args:
         schema: of a dataset of clicks.

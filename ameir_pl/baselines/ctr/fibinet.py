@@ -21,7 +21,9 @@ BILINEAR = ("all", "each", "interaction")
 
 
 class SeNet(nn.Module):
-    """``e_i · a_i`` with ``a = ReLU(W2 ReLU(W1 z))``, z the fields' means (Huang et al. 2019, Eq. 2 to 4). He normal.
+    """``e_i · a_i`` with ``a = ReLU(W2 ReLU(W1 z))``, z the fields' means (Huang et al. 2019, "SENET layer").
+
+    He normal.
 
     Args:
         fields: N.
@@ -42,7 +44,9 @@ class SeNet(nn.Module):
 
 
 class BilinearInteraction(nn.Module):
-    """``(e_i W) * e_j`` for all pairs i < j (Huang et al. 2019, Eq. 5 to 7); W normal with deviation 1/sqrt(K).
+    """``(e_i W) * e_j`` for all pairs i < j (Huang et al. 2019, "Bilinear-Interaction layer").
+
+    W is normal with deviation 1/sqrt(K).
 
     Args:
         fields: N.
@@ -71,7 +75,7 @@ class BilinearInteraction(nn.Module):
 
 @BASELINES.register("fibinet")
 class FibiNet(Baseline):
-    """logit = <w, x> + w·MLP([history sum, bilinear(SENET(e)), bilinear(e), dense]) (Huang et al. 2019, Eq. 8 to 10).
+    """logit = <w, x> + w·MLP([history sum, bilinear(SENET(e)), bilinear(e), dense]) (Huang et al. 2019, Fig. 1).
 
     Both bilinear layers are one, with the same matrices. The embeddings themselves are not inputs of the MLP.
 

@@ -19,7 +19,9 @@ from ameir_pl.schema import Group, Schema
 
 
 class FeatureGate(nn.Module):
-    """``2 sigmoid(gate(c)) * x`` (Mao et al. 2023, Eq. 6 and 7), the gate an MLP of one hidden layer with ReLU.
+    """``2 sigmoid(gate(c)) * x`` (Mao et al. 2023, "stream-specific feature selection").
+
+    The gate is an MLP of one hidden layer with ReLU.
 
     Args:
         schema: of the dataset.
@@ -45,9 +47,10 @@ class FeatureGate(nn.Module):
 
 
 class BilinearFusion(nn.Module):
-    """``w_1·o_1 + w_2·o_2 + sum over heads of o_1h W_h o_2h`` (Mao et al. 2023, Eq. 9 to 11), without a bias.
+    """``w_1·o_1 + w_2·o_2 + sum over heads of o_1h W_h o_2h`` (Mao et al. 2023, "stream-level fusion").
 
-    A head has ceil(width / heads) columns, the last one what is left. Normal, with deviations of 1/sqrt(inputs).
+    Without a bias. A head has ceil(width / heads) columns, the last one what is left. Normal, with deviations of
+    1/sqrt(inputs).
 
     Args:
         width: of both outputs.
@@ -73,7 +76,7 @@ class BilinearFusion(nn.Module):
 
 @BASELINES.register("finalmlp")
 class FinalMlp(Baseline):
-    """logit = fusion(MLP_1(gate_1(x)), MLP_2(gate_2(x))) with x = [history sum, e, dense] (Mao et al. 2023, Sec. 3).
+    """logit = fusion(MLP_1(gate_1(x)), MLP_2(gate_2(x))) with x = [history sum, e, dense] (Mao et al. 2023).
 
     The first gate reads the user's fields, the second those of the target.
 

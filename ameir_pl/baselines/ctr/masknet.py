@@ -43,7 +43,7 @@ class FieldNorm(nn.Module):
 
 
 class MaskBlock(nn.Module):
-    """``ReLU(LN(W (mask * normed)))`` with ``mask = W_2 ReLU(W_1 x + b_1) + b_2`` (Wang et al. 2021, Eq. 4 and 8).
+    """``ReLU(LN(W (mask * normed)))`` with ``mask = W_2 ReLU(W_1 x + b_1) + b_2`` (Wang et al. 2021, "MaskBlock").
 
     Args:
         width: of the input.
@@ -67,7 +67,7 @@ class MaskBlock(nn.Module):
 
 @BASELINES.register("masknet")
 class MaskNet(Baseline):
-    """logit = w·MLP([all blocks of x]) with x = [history sum, e, dense] (Wang et al. 2021, Fig. 4, "parallel").
+    """logit = w·MLP([all blocks of x]) with x = [history sum, e, dense] (Wang et al. 2021, "parallel MaskNet").
 
     Args:
         schema: of a dataset of clicks.
