@@ -118,7 +118,10 @@ def main() -> None:
         different += [(trial, bad)] if bad else []
         print(f"  trial {trial}: killed after {', '.join(f'{m:.1f}' for m in moments)} s; "
               f"{'equal' if not bad else f'different: {bad}'}", flush=True)
-        shutil.rmtree(runs / f"trial{trial}")
+        if bad:
+            print(f"  kept for a look: {runs / f'trial{trial}'}, beside {runs / 'whole'}", flush=True)
+        else:
+            shutil.rmtree(runs / f"trial{trial}")
     show("Killed and gone on", ("trials", "kills", "ended equal", "files compared each", "different"),
          [(options.moments, killed, survived, len(whole), str(different) if different else "none")])
     show("Last line before the kill", ("line", "kills"), where.most_common())

@@ -86,7 +86,9 @@ def _explain(name: str, overrides: list[str], error: Exception) -> str:
         if options:
             return f"There is no {group}={option}.{did_you_mean(option, options)}"
         return str(error).splitlines()[0]
-    known = _leaves(raw_config(name, []))
+    # Of the groups that were chosen: each model and dataset has keys of its own.
+    chosen = [o for o in overrides if "=" in o and (conf_folder() / o.split("=", 1)[0]).is_dir()]
+    known = _leaves(raw_config(name, chosen if len(chosen) < len(overrides) else []))
     for key in keys:
         if key and key not in known and key != "dataset_budget":
             if name != "train" and key in _leaves(raw_config("train", [])):
