@@ -87,7 +87,8 @@ def _explain(name: str, overrides: list[str], error: Exception) -> str:
             return f"There is no {group}={option}.{did_you_mean(option, options)}"
         return str(error).splitlines()[0]
     # Of the groups that were chosen: each model and dataset has keys of its own.
-    chosen = [o for o in overrides if "=" in o and (conf_folder() / o.split("=", 1)[0]).is_dir()]
+    groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
+    chosen = [o for o in overrides if o.split("=", 1)[0] in groups]
     known = _leaves(raw_config(name, chosen if len(chosen) < len(overrides) else []))
     for key in keys:
         if key and key not in known and key != "dataset_budget":
