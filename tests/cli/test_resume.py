@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ameir_pl.callbacks.metrics_csv import MetricsCsv
 from ameir_pl.cli import search, train
 from ameir_pl.errors import AmeirError
 from ameir_pl.search import behavior_step, evaluator, interaction_step, mlp_step
@@ -44,6 +45,23 @@ def test_a_stage_that_fails_late_goes_on_with_what_it_trained(finished: Tiny, ti
     assert results(tiny.folder()) == results(finished.folder())
     assert measured(tiny.folder()) == measured(finished.folder())
     assert not (tiny.folder() / ".progress").exists()
+
+
+def test_metrics_csv_of_which_all_was_taken_back(finished: Tiny, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = MetricsCsv.log_metrics
+
+    def once(self: MetricsCsv, **named: object) -> None:
+        log(self, **named)  # type: ignore[arg-type]
+        raise ValueError("the power went out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsCsv, "log_metrics", once)
+        with pytest.raises(ValueError, match="the power went out"):
+            search.main(tiny("stage=1", "checkpoint.every_steps=4"))
+    search.main(tiny("stage=1"))
+    lines = (tiny.folder() / "metrics.csv").read_text().splitlines()
+    assert lines == (finished.folder() / "metrics.csv").read_text().splitlines()[:len(lines)]
+    assert lines[0] == "step,name,value" and len(lines) > 3
 
 
 def test_scoring_goes_on(finished: Tiny, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
