@@ -50,8 +50,8 @@ def test_a_stage_that_fails_late_goes_on_with_what_it_trained(finished: Tiny, ti
 def test_metrics_csv_of_which_all_was_taken_back(finished: Tiny, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     log = MetricsCsv.log_metrics
 
-    def once(self: MetricsCsv, **named: object) -> None:
-        log(self, **named)  # type: ignore[arg-type]
+    def once(self: MetricsCsv, *rest: object, **named: object) -> None:
+        log(self, *rest, **named)  # type: ignore[arg-type]
         raise ValueError("the power went out")
 
     with monkeypatch.context() as patch:
