@@ -66,12 +66,29 @@ class OwnOptimizers(Protocol):
         ...
 
 
+class Finding(Protocol):
+    """What a model that has to be found may use on the way."""
+
+    def train(self, model: nn.Module, name: str) -> None:
+        """Train a model to its early stop."""
+        ...
+
+    def trial(self, model: nn.Module, number: int, epochs: float) -> float:
+        """Train the ``number``-th of several models for ``epochs``, a part of one or several, and return its fitness on
+        fixed validation rows."""
+        ...
+
+    def rows(self, split: str, count: int) -> list[Batch]:
+        """Return ``count`` rows of a split (all where it has no more), always the same."""
+        ...
+
+
 @runtime_checkable
 class Found(Protocol):
     """A model that has to be found before it is trained."""
 
-    def found(self, train: Callable[[nn.Module, str], None]) -> nn.Module:
-        """Return the model to train. ``train(model, name)`` trains one on the way, to its early stop."""
+    def found(self, finding: Finding) -> tuple[nn.Module, dict[str, Any]]:
+        """Return the model to train, and the options with which it is built at once, written beside its results."""
         ...
 
 

@@ -110,6 +110,22 @@ class LightningEngine:
         _stop_if_asked()
         return fit
 
+    def trial(self, model: nn.Module, score: Callable[[], float], *, epochs: float, phase: str, number: int
+              ) -> tuple[float, float]:
+        """Train a model without validation; returns what ``score`` says of it then, and the seconds of training.
+
+        Kept are the score and the seconds, not the weights: one that an interrupted command trained is left untrained.
+        """
+        kept = self._journal.phase(f"{phase}/{number}", signature(model), epochs)
+        done = kept.done()
+        if done is None:
+            task = FitTask(model, self.objective, self._optimizer, weight_decay=self._weight_decay, phase=phase)
+            _, seconds = self._run(task, self.callbacks(), epochs, kept, validate=False)
+            done = {"score": score(), "seconds": seconds}, {}
+            kept.finish(*done)
+            _stop_if_asked()
+        return done[0]["score"], done[0]["seconds"]
+
     def _children_fitness(self, model: Ameir, rounds: Rounds) -> float:
         """Return the mean fitness of a few children, always the same, on fixed validation rows; NaN where those have
         one class."""

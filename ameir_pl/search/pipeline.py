@@ -10,13 +10,14 @@ from torch import nn
 
 from ameir_pl import ranks
 from ameir_pl.architecture_file import write_architecture
-from ameir_pl.baselines.base import CountsItems, Found, OwnLoss
+from ameir_pl.baselines.base import CountsItems, OwnLoss
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.cost import trainable_parameters
 from ameir_pl.progress import console
 from ameir_pl.search.assembly import best_so_far
 from ameir_pl.search.behavior_step import search_behavior
 from ameir_pl.search.evaluator import evaluate
+from ameir_pl.search.finding import found
 from ameir_pl.search.interaction_step import search_interactions
 from ameir_pl.search.journal import unfinished
 from ameir_pl.search.mlp_step import search_mlp
@@ -39,6 +40,7 @@ class Result:
         best_epoch: whose weights were kept; 0 means the inherited ones.
         test_full: full ranking, for retrieval.
         loss: the model's own, where it has one.
+        found: the options with which a model that had to be found is built at once.
     """
 
     valid: dict[str, float]
@@ -50,10 +52,12 @@ class Result:
     best_epoch: int
     test_full: dict[str, float] = field(default_factory=dict)
     loss: str = ""
+    found: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plain values; ``test_full`` and ``loss`` only where there is one."""
-        return {name: value for name, value in asdict(self).items() if name not in ("test_full", "loss") or value}
+        """Return the plain values; ``test_full``, ``loss`` and ``found`` only where there is one."""
+        return {name: value for name, value in asdict(self).items()
+                if name not in ("test_full", "loss", "found") or value}
 
 
 def stages_to_run(dataset: str, stages: Sequence[int], stage: object) -> tuple[int, ...]:
@@ -133,22 +137,14 @@ def train_baseline(problem: Problem, name: str) -> tuple[nn.Module, Result]:
     if problem.baseline is None:
         raise AmeirError("This problem was set up without baselines.")
     problem.seeded(f"baseline/{name}")
-    model, seconds = problem.baseline(name), 0.0
+    model = problem.baseline(name)
     if isinstance(model, CountsItems):
         model.set_counts(problem.data.item_counts())
     if isinstance(model, OwnLoss):
         console().print(f"{name} is trained with its own loss: {model.own_loss}.", markup=False)
-
-    def train(candidate: nn.Module, step: str) -> None:
-        nonlocal seconds
-        problem.seeded(f"baseline/{name}/{step}")
-        seconds += problem.engine.fit(candidate, epochs=problem.budget.finetune_epochs, start=None,
-                                      patience=problem.budget.patience, phase=f"{step}/{name}").seconds
-
-    if isinstance(model, Found):
-        model = model.found(train)
+    model, options, seconds = found(problem, name, model)
     result = finetune(problem, model, name.upper() if name == "dnn" else name, inherited=False)
-    return model, replace(result, seconds=round(result.seconds + seconds, 2))
+    return model, replace(result, seconds=round(result.seconds + seconds, 2), found=options)
 
 
 __all__ = ["Result", "finetune", "measure", "require_earlier", "run_stage", "stages_to_run", "train_baseline"]

@@ -146,6 +146,12 @@ class Engine(Protocol):
         """Train a model with early stopping; ``start`` is the fitness of its weights if they are inherited."""
         ...
 
+    def trial(self, model: nn.Module, score: Callable[[], float], *, epochs: float, phase: str, number: int
+              ) -> tuple[float, float]:
+        """Train the ``number``-th model of a phase for a while; returns what ``score`` says of it then, and the seconds
+        of training."""
+        ...
+
 
 @dataclass
 class Problem:

@@ -14,6 +14,7 @@ import pytest
 
 from ameir_pl.callbacks.metrics_csv import MetricsCsv
 from ameir_pl.cli import search, train
+from ameir_pl.cli.engine import LightningEngine
 from ameir_pl.errors import AmeirError
 from ameir_pl.search import behavior_step, evaluator, interaction_step, mlp_step
 from tests.processes import start_search
@@ -123,6 +124,34 @@ def test_a_baseline_goes_on(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None
             train.main([*tiny(), "model=din", "run=parts"])
     monkeypatch.setattr("ameir_pl.cli.engine.LightningEngine._run", None)  # any training would fail
     assert numbers(train.main([*tiny(), "model=din", "run=parts"])) == numbers(whole)
+
+
+@pytest.mark.parametrize("command", [
+    ("model=autofis", "model.options.c=0.01"),
+    ("model=autocross", "model.options.first_rows=100", "model.options.number=2"),
+    ("model=autoctr", "model.options.trials=4", "model.options.population=2", "model.options.epochs=0.5")],
+    ids=lambda command: command[0].removeprefix("model="))
+def test_a_model_that_has_to_be_found_goes_on(tiny: Tiny, command: tuple[str, ...],
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train.main([*tiny(), *command, "run=whole"])
+    assert next(iter(whole["models"].values()))["found"]
+    run, fits = LightningEngine._run, 0
+
+    def runs_once(*args: object, **kwargs: object) -> object:
+        nonlocal fits
+        fits += 1
+        if fits == 2:
+            raise InterruptedError
+        return run(*args, **kwargs)  # type: ignore[arg-type]
+
+    for _ in range(10):
+        fits = 0
+        with suppress(InterruptedError), monkeypatch.context() as patch:
+            patch.setattr(LightningEngine, "_run", runs_once)
+            assert numbers(train.main([*tiny(), *command, "run=parts"])) == numbers(whole)
+            break
+    else:
+        raise AssertionError("it never ended")
 
 
 def test_killed_at_random_moments_it_ends_the_same(finished: Tiny, tiny: Tiny) -> None:

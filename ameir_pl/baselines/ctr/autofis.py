@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ameir_pl.baselines.base import BASELINES, Baseline
+from ameir_pl.baselines.base import BASELINES, Baseline, Finding
 from ameir_pl.baselines.grda import Grda
 from ameir_pl.baselines.parts import FirstOrder, PlainMlp, deep_input, deep_width
 from ameir_pl.batch import Batch
@@ -66,7 +68,7 @@ class AutoFis(Baseline):
                 raise AmeirError(f"model.options.pairs: {list(pair)} is not a pair of fields of {schema.dataset}. "
                                  f"Its fields are {', '.join(names)}.")
         chosen = list(combinations(names, 2)) if pairs is None else [tuple(pair) for pair in pairs]
-        self._build = lambda kept: AutoFis(schema, embedding_size=embedding_size, mlp=mlp, dropout=dropout, pairs=kept)
+        self._again = partial(AutoFis, schema, embedding_size=embedding_size, mlp=mlp, dropout=dropout)
         self._grda = {"lr": rate, "c": c, "mu": mu} if pairs is None else None
         Grda([torch.zeros(1)], lr=rate, c=c, mu=mu)  # a setting out of range is said before anything is trained
         self.pairs = chosen
@@ -85,21 +87,22 @@ class AutoFis(Baseline):
         """Return the gates' while the pairs are to be found."""
         return [] if self._grda is None or self.gates is None else [Grda([self.gates], **self._grda)]
 
-    def found(self, train: Callable[[nn.Module, str], None]) -> nn.Module:
+    def found(self, finding: Finding) -> tuple[nn.Module, dict[str, Any]]:
         """Train the gates, and return a new model of the pairs whose gates are not zero."""
         if self._grda is None or self.gates is None:
-            return self
-        train(self, "gates")
+            return self, {}
+        finding.train(self, "gates")
         gates = self.gates.detach().cpu()
         kept = [i for i, gate in enumerate(gates.tolist()) if gate != 0.0]
         more = " No gate became zero in so few updates; a larger model.options.c drops more." \
             if len(kept) == len(self.pairs) else ""
         console().print(f"autofis keeps {len(kept)} of {len(self.pairs)} pairs of fields.{more}", markup=False)
-        model = self._build([self.pairs[i] for i in kept])
+        pairs = [list(self.pairs[i]) for i in kept]
+        model = self._again(pairs=pairs)
         if model.gates is not None:
             with torch.no_grad():
                 model.gates.copy_(gates[kept])
-        return model
+        return model, {"pairs": pairs}
 
     def forward(self, batch: Batch) -> Tensor:
         """Return logits (B,)."""

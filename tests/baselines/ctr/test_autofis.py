@@ -15,6 +15,7 @@ from ameir_pl.data.layouts import paper_schema
 from ameir_pl.errors import AmeirError
 from ameir_pl.schema import Schema
 from ameir_pl.tasks.fit import FitTask
+from tests.baselines.finding import Scripted
 from tests.baselines.reference import Reference, assert_equals
 from tests.baselines.test_formulas import dnn
 from tests.models.examples import ctr_schema, make_batch, no_target_schema
@@ -48,24 +49,24 @@ def test_batch_normalization_is_torch_s() -> None:
 
 def test_pairs_whose_gates_are_zero_are_dropped() -> None:
     model = build_baseline("autofis", ctr_schema(), **SIZES)
-    trained = []
-
-    def train(candidate: nn.Module, name: str) -> None:
-        trained.append(name)
+    def trained(candidate: nn.Module) -> None:
         assert candidate is model
         with torch.no_grad():
             model.gates.zero_()
             model.gates[[1, 4]] = torch.tensor([0.3, -0.2])
 
-    found = model.found(train)
-    assert trained == ["gates"] and found.pairs == [model.pairs[1], model.pairs[4]]
+    finding = Scripted(trained)
+    found, options = model.found(finding)
+    assert finding.names == ["gates"] and found.pairs == [model.pairs[1], model.pairs[4]]
     torch.testing.assert_close(found.gates.detach(), torch.tensor([0.3, -0.2]))
-    assert found.own_optimizers() == [] and found.found(train) is found and trained == ["gates"]
+    assert found.own_optimizers() == [] and found.found(finding) == (found, {}) and finding.names == ["gates"]
     assert len(found(make_batch(ctr_schema()))) == 16
+    assert build_baseline("autofis", ctr_schema(), **SIZES, options=options).pairs == found.pairs
     with torch.no_grad():
         model.gates.zero_()
-    none = model.found(lambda *_: None)
+    none, options = model.found(Scripted())
     assert none.pairs == [] and none.gates is None and len(none(make_batch(ctr_schema()))) == 16
+    assert build_baseline("autofis", ctr_schema(), **SIZES, options=options).pairs == []
 
 
 def test_gates_have_an_optimizer_of_their_own() -> None:
