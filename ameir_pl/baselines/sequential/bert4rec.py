@@ -52,6 +52,7 @@ class Bert4Rec(NextItem):
         layers: of the transformer.
         heads: of the attention.
         mask: how likely an item is masked.
+        sublayer_dropout: after each sublayer, where it is not ``dropout``.
 
     Raises:
         AmeirError: an option is out of range, K is not a multiple of ``heads``, or no behavior field holds the items.
@@ -60,11 +61,15 @@ class Bert4Rec(NextItem):
     own_loss = "cloze, cross entropy of masked items among all items"
 
     def __init__(self, schema: Schema, *, embedding_size: int, mlp: Sequence[int], dropout: float = 0.0,
-                 layers: int = 2, heads: int = 4, mask: float = 0.2) -> None:
+                 layers: int = 2, heads: int = 4, mask: float = 0.2, sublayer_dropout: float | None = None) -> None:
         super().__init__(schema, embedding_size, empty=False)
         at_least("bert4rec", "layers", layers)
         if not 0 <= mask <= 1:
             raise AmeirError(f"model=bert4rec takes `mask` in [0, 1]; found model.options.mask={mask}.")
+        inner = dropout if sublayer_dropout is None else sublayer_dropout
+        if not 0 <= inner < 1:
+            raise AmeirError("model=bert4rec takes `sublayer_dropout` from 0 to below 1, or null; found "
+                             f"model.options.sublayer_dropout={sublayer_dropout}.")
         self.item, self.probability, self.longest = schema.item, mask, schema.max_len + 1
         slots = [f.vocabulary for f in schema.behaviors for _ in range(f.width)]
         if schema.item not in slots:
@@ -75,7 +80,7 @@ class Bert4Rec(NextItem):
         embedding_uniform(self.masked)
         self.positions = Positions(self.longest, embedding_size)
         self.dropout = Dropout(dropout)
-        self.layers = nn.ModuleList(Layer(embedding_size, heads, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(embedding_size, heads, inner) for _ in range(layers))
         self.output = linear(embedding_size, embedding_size)
         self.noise = RowNoise()
 

@@ -114,3 +114,10 @@ def test_options() -> None:
     assert_refuses("bert4rec", heads=3)
     assert_refuses("bert4rec", mask=1.1)
     assert_refuses("bert4rec", mask=-0.1)
+    assert_refuses("bert4rec", sublayer_dropout=1.0)
+
+
+def test_two_dropouts() -> None:
+    model = build_baseline("bert4rec", retrieval_schema(), embedding_size=K, mlp=[], dropout=0.5,
+                           options={"sublayer_dropout": 0.2})
+    assert model.dropout.p == 0.5 and [layer.dropout.p for layer in model.layers] == [0.2, 0.2]
