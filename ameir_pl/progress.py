@@ -58,12 +58,14 @@ def console(*, results: bool = False) -> Console:
 class Meter:
     """Shows how far a task of ``total`` steps is, its rate and the time left.
 
-    Used as a context manager; call :meth:`advance` for each step done. ``note`` is shown beside the rate.
+    Used as a context manager; call :meth:`advance` for each step done, and :meth:`skip` for those an earlier command
+    did. ``note`` is shown beside the rate.
     """
 
     def __init__(self, description: str, total: int, unit: str = "it") -> None:
         self.description, self.total, self.unit = description, total, unit
         self.done, self.note = 0, ""
+        self._before = 0
         self._console = console()
         self._bar: Progress | None = None
 
@@ -82,7 +84,8 @@ class Meter:
             self._bar.stop()
         if exception[0] is None:
             seconds = time.monotonic() - self._start
-            self._print(f"{self.description}: {self.done} {self.unit} in {seconds:.1f} s{self._note()}")
+            own = f" ({self.done - self._before} of them now)" if self._before else ""
+            self._print(f"{self.description}: {self.done} {self.unit}{own} in {seconds:.1f} s{self._note()}")
 
     def _print(self, line: str) -> None:
         # The words are the caller's: a bracket in them is a bracket, not Rich's markup.
@@ -91,12 +94,17 @@ class Meter:
     def _note(self) -> str:
         return f", {self.note}" if self.note else ""
 
+    def skip(self, steps: int) -> None:
+        """Count ``steps`` as done before this began: they say nothing of the rate."""
+        self.done += steps
+        self._before += steps
+
     def advance(self, steps: int = 1, note: str = "") -> None:
         """Count ``steps`` more as done."""
         self.done += steps
         self.note = note or self.note
         now = time.monotonic()
-        rate = self.done / max(now - self._start, 1e-9)
+        rate = (self.done - self._before) / max(now - self._start, 1e-9)
         if self._bar is not None:
             self._bar.update(self._task, completed=self.done, rate=f"{rate:.1f} {self.unit}/s{self._note()}")
         elif now - self._last >= SECONDS_BETWEEN_LINES:

@@ -34,6 +34,18 @@ def test_a_quick_task_prints_one_line(capsys: pytest.CaptureFixture[str]) -> Non
     assert re.fullmatch(r"count: 1000 it in [\d.]+ s\n", capsys.readouterr().err)
 
 
+def test_what_was_done_before_says_nothing_of_the_rate(capsys: pytest.CaptureFixture[str],
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([100.0, 102.0, 104.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with Meter("fit", total=100, unit="batches") as meter:
+        meter.skip(80)
+        meter.advance(4)
+    assert capsys.readouterr().err.splitlines() == ["fit: 84/100 batches, 2.0 batches/s, 8 s left",
+                                                    "fit: 84 batches (4 of them now) in 4.0 s"]
+
+
 def test_a_long_line_is_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
     with Meter("x" * 300, total=1) as meter:
         meter.advance()

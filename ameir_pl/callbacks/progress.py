@@ -21,7 +21,7 @@ class TrainingProgress(pl.Callback):
             self._meter = Meter(phase_of(pl_module), total, "batches")
             self._meter.__enter__()
             if trainer.global_step:  # of a resumed fit
-                self._meter.advance(trainer.global_step * trainer.accumulate_grad_batches)
+                self._meter.skip(trainer.global_step * trainer.accumulate_grad_batches)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
                            batch_idx: int) -> None:

@@ -159,7 +159,7 @@ class CandidateScorer:
         # Neighbours in this order share their first blocks.
         order = sorted(range(len(candidates)), key=lambda i: candidates[i].to_json())
         found = [] if phase is None else phase.scores()
-        meter.advance(len(found))
+        meter.skip(len(found))
         at_once = len(order) if phase is None else KEEP
         for start in range(len(found), len(order), at_once):
             some = [candidates[i] for i in order[start:start + at_once]]
