@@ -141,6 +141,12 @@ class Rows:
         for rows in torch.arange(len(self.ids)).split(4 * MINIBATCH):
             self.logits[rows] += model.logits(self.ids[rows]).sum(1)
 
+    def halves(self) -> tuple[Rows, Rows]:
+        """Return the first half and the second."""
+        middle = len(self.ids) // 2
+        (ids, logits, labels), (other_ids, other_logits, other_labels) = self[:middle], self[middle:]
+        return Rows(ids, labels, logits.clone()), Rows(other_ids, other_labels, other_logits.clone())
+
     def __getitem__(self, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
         return self.ids[rows], self.logits[rows], self.labels[rows]
 
@@ -161,10 +167,12 @@ def best_by_halving(crosses: Sequence[Cross], train: Rows, valid: Rows, *, bucke
 
 def find_crosses(columns: Columns, train: Rows, valid: Rows, *, number: int, buckets: int, first: int) -> list[Cross]:
     """Search crosses by beam search (Luo et al. 2019, Algorithm 1): what is found so far is joined by the best cross of
-    two of its members, until there are ``number`` or the best one does not lower the validation loss.
+    two of its members, until there are ``number`` or the best one does not help.
 
-    The logits of ``train`` and ``valid`` become those of all that is found.
+    One half of ``valid`` compares candidates; whether the best of them lowers the log loss is asked of the other half,
+    to which it is not the luckiest of hundreds. The logits of all rows become those of all that is found.
     """
+    valid, judge = valid.halves()
     chosen: list[Cross] = [(i,) for i in range(len(columns.fields))]
     for granularities in columns.granularities_of():
         several = FieldwiseLr([(i,) for i in granularities], buckets)
@@ -172,8 +180,8 @@ def find_crosses(columns: Columns, train: Rows, valid: Rows, *, number: int, buc
         chosen.append(several.crosses[int(several.losses(*valid[:]).argmin())])
     model = FieldwiseLr(chosen, buckets)
     model.learn(*train[:], together=True)
-    train.add(model)
-    valid.add(model)
+    for rows in (train, valid, judge):
+        rows.add(model)
     found: list[Cross] = []
     with Meter("autocross: crosses", number, "crosses") as meter:
         while len(found) < number:
@@ -182,13 +190,13 @@ def find_crosses(columns: Columns, train: Rows, valid: Rows, *, number: int, buc
             if not candidates:
                 break
             best = best_by_halving(candidates, train, valid, buckets=buckets, first=first)
-            before = F.binary_cross_entropy_with_logits(valid.logits, valid.labels).item()
+            before = F.binary_cross_entropy_with_logits(judge.logits, judge.labels).item()
             model = FieldwiseLr([best], buckets)
             model.learn(*train[:])
-            if not model.losses(*valid[:]).item() < before:
+            if not model.losses(*judge[:]).item() < before:
                 break
-            train.add(model)
-            valid.add(model)
+            for rows in (train, valid, judge):
+                rows.add(model)
             found.append(best)
             meter.advance()
     return found

@@ -36,7 +36,7 @@ class AutoCross(Baseline):
         buckets: weights of a cross, whose values share them by hash.
         granularities: into how many ranges dense values may be divided; the best is taken of each.
         rows: training rows to search with; all where there are fewer.
-        valid_rows: validation rows to compare with.
+        valid_rows: validation rows, half to compare with and half to judge the best.
         first_rows: training rows that all candidates learn from; each half that stays gets twice as many.
         crosses: of column names, those to train with; null: they are to be found.
 
