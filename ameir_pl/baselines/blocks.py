@@ -1,9 +1,13 @@
-"""Graphs of virtual blocks: AutoCTR's space, and the draws and changes its evolution makes (Song et al., 2020)."""
+"""Graphs of virtual blocks: AutoCTR's space, and what its evolution draws, changes and keeps (Song et al., 2020).
+
+What the paper's text leaves open is as in its authors' code (github.com/facebookresearch/AutoCTR).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import comb
 from random import Random
 from typing import Any
 
@@ -11,8 +15,8 @@ import torch
 from torch import Tensor
 
 KINDS = ("mlp", "dot", "fm")
-"""A hidden layer; the dot products of all pairs of vectors; the sum over all pairs of their elementwise products."""
-UNITS = (16, 32, 64, 128, 256, 512)
+"""A hidden layer; the dot products of all pairs of vectors; a factorization machine, which gives one number."""
+UNITS = (32, 64, 128, 256, 512, 1024)
 """Of a hidden layer."""
 RAW = ("sparse", "dense")
 """What is no block's output: the embeddings, and the dense values."""
@@ -53,9 +57,7 @@ def read_graph(values: Sequence[Sequence[Any]], raw: Sequence[str] = RAW) -> Gra
             if one not in raw and not (type(one) is int and 0 <= one < place):
                 raise ValueError(f"block {place} reads {one!r}, which is neither of {', '.join(raw)} nor an earlier "
                                  "block")
-        nodes.append(_node(kind, units, inputs))
-        if nodes[-1].inputs != _ordered(inputs):
-            raise ValueError(f"block {place} has one vector alone to make pairs of; it may read sparse")
+        nodes.append(BlockNode(kind, units, _ordered(inputs)))
     return tuple(nodes)
 
 
@@ -64,10 +66,10 @@ def plain(graph: Graph) -> list[list[Any]]:
     return [[node.kind, node.units, list(node.inputs)] for node in graph]
 
 
-def outputs(graph: Graph) -> list[int]:
-    """Return the blocks that no other block reads: the logit is made of them."""
+def outputs(graph: Graph, raw: Sequence[str]) -> tuple[str | int, ...]:
+    """Return what no block reads, blocks and raw inputs: the logit is made of it."""
     read = {one for node in graph for one in node.inputs}
-    return [place for place in range(len(graph)) if place not in read]
+    return tuple(one for one in (*raw, *range(len(graph))) if one not in read)
 
 
 def draw(random: Random, blocks: int, raw: Sequence[str]) -> Graph:
@@ -81,13 +83,13 @@ def mutate(random: Random, graph: Graph, raw: Sequence[str]) -> Graph:
     node = graph[place]
     change = random.choice(("kind", "units", "inputs") if node.kind == "mlp" else ("kind", "inputs"))
     if change == "kind":
-        node = _node(random.choice([k for k in KINDS if k != node.kind]), node.units, node.inputs)
+        node = replace(node, kind=random.choice([k for k in KINDS if k != node.kind]))
     elif change == "units":
         node = replace(node, units=random.choice([u for u in UNITS if u != node.units]))
     else:
         one = random.choice([*raw, *range(place)])
         inputs = set(node.inputs) ^ {one}
-        node = _node(node.kind, node.units, inputs or {random.choice(raw)})
+        node = replace(node, inputs=_ordered(inputs or {random.choice(raw)}))
     return (*graph[:place], node, *graph[place + 1:])
 
 
@@ -101,14 +103,41 @@ def features(graph: Graph, raw: Sequence[str]) -> Tensor:
     return torch.tensor(row, dtype=torch.float64)
 
 
+def parent(random: Random, alive: Sequence[Graph], scores: Mapping[Graph, float]) -> Graph:
+    """Return one of those ``alive``: of P, the one of place r (from 0, by its score) with odds C(P - r + c - 1, c), c
+    being half of P."""
+    best_first = sorted(alive, key=lambda graph: -scores[graph])
+    count, drawn = len(alive), max(len(alive) // 2, 1)
+    return random.choices(best_first, [comb(count - place + drawn - 1, drawn) for place in range(count)])[0]
+
+
+def survivors(tried: Sequence[Graph], scores: Mapping[Graph, float], weights: Mapping[Graph, int], count: int
+              ) -> list[Graph]:
+    """Return the population: ``count`` of all that were ``tried``, oldest first.
+
+    Of the latest ``2 count`` those with the least of age + 0.1 rank by score + 0.1 rank by weights, each in [0, 1]; the
+    first ``count`` are of one age.
+    """
+    latest = tried[-2 * count:]
+
+    def cost(graph: Graph) -> float:
+        age = (len(tried) - max(tried.index(graph), count - 1)) / len(tried)
+        better = sum(scores[other] > scores[graph] for other in latest)
+        smaller = sum(weights[other] < weights[graph] for other in latest)
+        return age + 0.1 * (better + smaller) / len(latest)
+
+    kept = sorted(latest, key=cost)[:count]
+    return [graph for graph in latest if graph in kept]
+
+
 class RankNet:
     """Tells which of two graphs is better, learned from those that were trained (Burges et al. 2005).
 
-    A linear score of :func:`features`, ``P(a before b) = sigmoid(s_a - s_b)``. The original ranks with LambdaRank on
+    A linear score of :func:`features`, ``P(a before b) = sigmoid(s_a - s_b)``; the original ranks with LambdaRank on
     boosted trees.
     """
 
-    STEPS, RATE, DECAY = 300, 0.05, 0.01
+    STEPS, RATE, DECAY = 100, 0.2, 0.01
 
     def __init__(self, raw: Sequence[str]) -> None:
         self._raw, self._weight = raw, torch.zeros(0, dtype=torch.float64)
@@ -133,15 +162,7 @@ class RankNet:
 
 def _drawn(random: Random, place: int, raw: Sequence[str]) -> BlockNode:
     inputs = {one for one in (*raw, *range(place)) if random.random() < 0.5} or {random.choice(raw)}
-    return _node(random.choice(KINDS), random.choice(UNITS), inputs)
-
-
-def _node(kind: str, units: int, inputs: Iterable[str | int]) -> BlockNode:
-    """Return a block; one that makes pairs reads the embeddings where it would read one vector alone."""
-    several = set(inputs)
-    if kind != "mlp" and len(several) < 2:
-        several.add(RAW[0])
-    return BlockNode(kind, units, _ordered(several))
+    return BlockNode(random.choice(KINDS), random.choice(UNITS), _ordered(inputs))
 
 
 def _ordered(inputs: Iterable[str | int]) -> tuple[str | int, ...]:

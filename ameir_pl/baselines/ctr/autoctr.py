@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ameir_pl.baselines import blocks as graphs
 from ameir_pl.baselines.base import BASELINES, Baseline, Finding
-from ameir_pl.baselines.blocks import BlockNode, Graph, RankNet, draw, mutate, outputs, plain, read_graph
-from ameir_pl.baselines.parts import Pairs, PlainMlp, bi_interaction, check_whole, field_vectors
+from ameir_pl.baselines.blocks import BlockNode, Graph, RankNet, plain
+from ameir_pl.baselines.parts import PlainMlp, bi_interaction, check_whole, field_vectors
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
 from ameir_pl.nn.embedding import FieldEmbedding
@@ -23,22 +24,22 @@ from ameir_pl.schema import Schema
 
 START = [["dot", 64, ["sparse"]], ["fm", 64, ["sparse", 0]], ["mlp", 64, ["sparse", 0]]]
 """What is built before a graph is found; it is never trained."""
-AGE, COST = 0.5, 0.25
-"""How much the ranks by age and by weights count beside that by fitness when one has to leave the population."""
+ATTEMPTS = 50
+"""At a graph that was not tried yet."""
 
 
 @BASELINES.register("autoctr")
 class AutoCtr(Baseline):
-    """logit = w · [outputs of the blocks that no other block reads].
+    """logit = w · [all blocks' outputs and raw inputs that no block reads].
 
-    Blocks read the embeddings (the histories' sums are embeddings too), the dense values and earlier blocks. ``mlp``
-    is one hidden layer of all it reads side by side. ``dot`` and ``fm`` work on vectors of K numbers, to which dense
-    values and blocks' outputs are projected, and give the dot products of all pairs, and the sum over all pairs of
-    their elementwise products, whose own sum is a factorization machine's second order.
+    Blocks read the embeddings (the histories' sums are embeddings too), the dense values and earlier blocks. ``mlp`` is
+    a hidden layer of all that side by side. To ``dot`` and ``fm`` all but the embeddings is one vector more, projected
+    to K: they give the dot products of all pairs of vectors, each with itself too, and a factorization machine's sum
+    of first and second order.
 
-    Found first, by evolution: a parent is drawn from the population by its rank, the most promising of several
-    changes to it, as :class:`~ameir_pl.baselines.blocks.RankNet` has it, is trained on a part of the rows, and the
-    worst of the population by fitness, age and size makes room. What its paper leaves open is decided so here.
+    Found first, by evolution: a parent is drawn from the population by its rank; the most promising of many changes to
+    it, as :class:`~ameir_pl.baselines.blocks.RankNet` has it, is trained on a part of the rows; and the population is
+    chosen anew by fitness, age and size. In place of smaller samples with fewer ids, parts of an epoch.
 
     Args:
         schema: of a dataset of clicks.
@@ -59,7 +60,7 @@ class AutoCtr(Baseline):
     needs = ("clicks", "fields")
 
     def __init__(self, schema: Schema, *, embedding_size: int, mlp: Sequence[int], dropout: float = 0.0,
-                 size: int = 6, trials: int = 40, population: int = 10, proposals: int = 20, epochs: float = 0.1,
+                 size: int = 7, trials: int = 100, population: int = 20, proposals: int = 100, epochs: float = 0.1,
                  blocks: Sequence[Sequence[Any]] | None = None) -> None:
         super().__init__()
         for option, value in (("size", size), ("trials", trials), ("population", population),
@@ -69,7 +70,7 @@ class AutoCtr(Baseline):
             raise AmeirError(f"model=autoctr: model.options.epochs must be above 0, found {epochs!r}.")
         self._raw = ("sparse", "dense") if schema.dense else ("sparse",)
         try:
-            self.graph = read_graph(START if blocks is None else blocks, self._raw)
+            self.graph = graphs.read_graph(START if blocks is None else blocks, self._raw)
         except ValueError as error:
             raise AmeirError(f"model=autoctr: model.options.blocks: {error}.") from error
         self._search: dict[str, int] | None = None
@@ -85,7 +86,8 @@ class AutoCtr(Baseline):
             block = VirtualBlock(node, widths, sparse, embedding_size, dropout)
             self.blocks.append(block)
             widths[place] = block.out_features
-        self.head = CtrHead(sum(widths[place] for place in outputs(self.graph)))
+        self.read = graphs.outputs(self.graph, self._raw)
+        self.head = CtrHead(sum(widths[one] for one in self.read))
 
     def found(self, finding: Finding) -> tuple[nn.Module, dict[str, Any]]:
         """Search the graph, and return a new model of it."""
@@ -101,45 +103,34 @@ class AutoCtr(Baseline):
         values: dict[str | int, Tensor] = {"sparse": e, "dense": batch.dense}
         for place, block in enumerate(self.blocks):
             values[place] = block(values)
-        return self.head(torch.cat([values[place] for place in outputs(self.graph)], 1))
+        return self.head(torch.cat([values[one].flatten(1) for one in self.read], 1))
 
     def _evolve(self, finding: Finding, size: int, trials: int, population: int, proposals: int) -> Graph:
         random = Random(torch.initial_seed())  # of the seed of this model, the same on every rank
         scores: dict[Graph, float] = {}
         weights: dict[Graph, int] = {}
-        alive: list[Graph] = []  # oldest first
         ranker = RankNet(self._raw)
+
+        def proposed() -> list[Graph]:
+            """Return graphs to choose from: one drawn, or changes of a parent."""
+            if len(scores) < population:
+                return [graphs.draw(random, size, self._raw)]
+            ranker.learn(list(scores), list(scores.values()))
+            one = graphs.parent(random, graphs.survivors(list(scores), scores, weights, population), scores)
+            return [graphs.mutate(random, one, self._raw) for _ in range(proposals)]
+
         with Meter("autoctr: graphs", trials, "graphs") as meter:
             for number in range(1, trials + 1):
-                graph = self._new(random, scores, size, alive if number > population else [], proposals, ranker)
-                if graph is None:  # the space is exhausted
+                new = next((new for _ in range(ATTEMPTS) if (new := [g for g in proposed() if g not in scores])), None)
+                if new is None:  # the space is exhausted
                     break
+                graph = new[0] if len(new) == 1 else max(new, key=ranker.score)
                 model = self._again(blocks=plain(graph))
                 weights[graph] = sum(p.numel() for name, p in model.named_parameters() if "embedding" not in name)
                 score = finding.trial(model, number, self._epochs)
                 scores[graph] = score if score == score else float("-inf")
-                alive.append(graph)
-                if number >= population:
-                    ranker.learn(list(scores), list(scores.values()))
-                if len(alive) > population:
-                    alive.remove(_leaving(alive, scores, weights))
                 meter.advance(note=f"best {max(scores.values()):.4f}")
         return max(scores, key=lambda graph: (scores[graph], -weights[graph]))
-
-    def _new(self, random: Random, seen: dict[Graph, float], size: int, alive: Sequence[Graph], proposals: int,
-             ranker: RankNet) -> Graph | None:
-        """Return a graph that is not among those ``seen``: the most promising change of one ``alive``, or one drawn."""
-        ranked = sorted(alive, key=lambda graph: -seen[graph])
-        for _ in range(1000):
-            if not ranked:
-                new = {draw(random, size, self._raw): None}
-            else:
-                parent = random.choices(ranked, [1 / (1 + place) for place in range(len(ranked))])[0]
-                new = {mutate(random, parent, self._raw): None for _ in range(proposals)}
-            fresh = [graph for graph in new if graph not in seen]
-            if fresh:
-                return max(fresh, key=ranker.score) if ranked else fresh[0]
-        return None
 
 
 class VirtualBlock(nn.Module):
@@ -160,33 +151,35 @@ class VirtualBlock(nn.Module):
         super().__init__()
         self.node = node
         self.hidden: PlainMlp | None = None
-        self.project = nn.ModuleDict()
+        self.project: nn.Linear | None = None
+        self.first_order: CtrHead | None = None
+        inputs = sum(widths[one] for one in node.inputs)
         if node.kind == "mlp":
-            self.hidden = PlainMlp(sum(widths[one] for one in node.inputs), [node.units], dropout)
+            self.hidden = PlainMlp(inputs, [node.units], dropout)
             self.out_features = node.units
             return
-        for one in node.inputs:
-            if one != "sparse":
-                linear = nn.Linear(widths[one], size, bias=False)
-                scaled_normal(linear.weight, widths[one])
-                self.project[str(one)] = linear
-        vectors = len(self.project) + sparse * ("sparse" in node.inputs)
-        self.pairs = Pairs(vectors)
-        self.out_features = size if node.kind == "fm" else len(self.pairs)
+        others = sum(widths[one] for one in node.inputs if one != "sparse")
+        vectors = sparse * ("sparse" in node.inputs) + bool(others)
+        if others and (vectors > 1 or node.kind == "dot"):  # a vector alone has no second order
+            self.project = nn.Linear(others, size)
+            scaled_normal(self.project.weight, others)
+            nn.init.zeros_(self.project.bias)
+        if node.kind == "fm":
+            self.first_order = CtrHead(inputs)
+        self.pairs = torch.triu_indices(vectors, vectors).tolist()
+        self.out_features = 1 if node.kind == "fm" else len(self.pairs[0])
 
     def forward(self, values: dict[str | int, Tensor]) -> Tensor:
         """Return (B, out_features) from what may be read: ``sparse`` (B, M, K), all else (B, width)."""
+        flat = torch.cat([values[one].flatten(1) for one in self.node.inputs], 1)
         if self.hidden is not None:
-            return self.hidden(torch.cat([values[one].flatten(1) for one in self.node.inputs], 1))
-        x = torch.cat([values[one] if one == "sparse" else self.project[str(one)](values[one]).unsqueeze(1)
-                       for one in self.node.inputs], 1)  # (B, V, K)
-        return bi_interaction(x) if self.node.kind == "fm" else (x @ x.mT)[:, self.pairs.first, self.pairs.second]
-
-
-def _leaving(alive: Sequence[Graph], scores: dict[Graph, float], weights: dict[Graph, int]) -> Graph:
-    """Return who leaves a population, of which the oldest is first."""
-    best_first = sorted(alive, key=lambda graph: -scores[graph])
-    small_first = sorted(alive, key=lambda graph: weights[graph])
-    young_first = alive[::-1]
-    return max(alive, key=lambda graph: best_first.index(graph) + AGE * young_first.index(graph)
-               + COST * small_first.index(graph))
+            return self.hidden(flat)
+        parts = [values["sparse"]] if "sparse" in self.node.inputs else []
+        if self.project is not None:
+            others = torch.cat([values[one] for one in self.node.inputs if one != "sparse"], 1)
+            parts.append(self.project(others).unsqueeze(1))
+        if self.first_order is None:
+            x = torch.cat(parts, 1)  # (B, V, K)
+            return (x @ x.mT)[:, self.pairs[0], self.pairs[1]]
+        logit = self.first_order(flat)
+        return (logit + bi_interaction(torch.cat(parts, 1)).sum(1) if parts else logit).unsqueeze(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, combinations_with_replacement
 from random import Random
 from typing import Any
 
@@ -12,32 +12,34 @@ import torch
 from torch import nn
 
 from ameir_pl.baselines import build_baseline
-from ameir_pl.baselines.blocks import RAW, RankNet, draw, mutate, outputs, plain, read_graph
+from ameir_pl.baselines.blocks import RAW, RankNet, draw, mutate, outputs, parent, plain, read_graph, survivors
 from ameir_pl.errors import AmeirError
 from tests.baselines.finding import Scripted
 from tests.baselines.reference import Reference, assert_equals
 from tests.models.examples import ctr_schema, make_batch, no_target_schema
 
 SIZES: dict[str, Any] = {"embedding_size": 4, "mlp": [16, 8], "dropout": 0.0}
-BLOCKS = [["mlp", 16, ["dense", "sparse"]], ["dot", 16, ["sparse", "dense", 0]], ["fm", 16, [0, 1]],
-          ["fm", 16, ["sparse"]], ["mlp", 32, [1, 2]]]
+BLOCKS = [["mlp", 16, ["sparse"]], ["dot", 16, ["sparse", 0]], ["fm", 16, [0, 1]], ["fm", 16, ["sparse", 0, 2]],
+          ["mlp", 32, [1, 2]], ["dot", 16, [4]]]
 
 
 def formula(r: Reference, b: int) -> float:
     values: dict[Any, np.ndarray] = {"sparse": np.stack(r.field_vectors(b)), "dense": r.dense(b)}
     for place, (kind, _, inputs) in enumerate(BLOCKS):
-        ordered = [one for one in ("sparse", "dense", *range(place)) if one in inputs]
+        name, vectors = f"blocks.{place}", list(values["sparse"]) if "sparse" in inputs else []
+        flat = np.concatenate([values[one].reshape(-1) for one in inputs])
         if kind == "mlp":
-            x = np.concatenate([values[one].reshape(-1) for one in ordered])
-            values[place] = np.maximum(r.linear(f"blocks.{place}.hidden.linears.0", x), 0.0)
+            values[place] = np.maximum(r.linear(f"{name}.hidden.linears.0", flat), 0.0)
             continue
-        vectors: list[np.ndarray] = []
-        for one in ordered:
-            vectors += list(values[one]) if one == "sparse" \
-                else [r.weights[f"blocks.{place}.project.{one}.weight"] @ values[one]]
-        pairs = list(combinations(vectors, 2))
-        values[place] = np.array([x @ y for x, y in pairs]) if kind == "dot" else sum(x * y for x, y in pairs)
-    return r.head(np.concatenate([values[3], values[4]]))
+        others = [values[one] for one in inputs if one != "sparse"]
+        if others and (kind == "dot" or vectors):
+            vectors.append(r.linear(f"{name}.project", np.concatenate(others)))
+        if kind == "dot":
+            values[place] = np.array([x @ y for x, y in combinations_with_replacement(vectors, 2)])
+        else:
+            first_order = r.weights[f"{name}.first_order.weight_mlp"][0] @ flat
+            values[place] = np.array([first_order + sum(x @ y for x, y in combinations(vectors, 2))])
+    return r.head(np.concatenate([values["dense"], values[3], values[5]]))  # what no block reads
 
 
 def test_equals_its_formula() -> None:
@@ -65,7 +67,7 @@ def test_changes_are_graphs_that_differ_in_one_block(raw: tuple[str, ...]) -> No
         graph = draw(random, 6, raw)
         changed = mutate(random, graph, raw)
         for one in (graph, changed):
-            assert read_graph(plain(one), raw) == one and len(one) == 6 and outputs(one)
+            assert read_graph(plain(one), raw) == one and len(one) == 6 and 5 in outputs(one, raw)
         assert sum(a != b for a, b in zip(graph, changed, strict=True)) <= 1
 
 
@@ -85,6 +87,22 @@ def test_ranker_tells_what_it_was_taught() -> None:
     assert ranker.score(graphs[0]) == 0.0, "no order, no preference"
 
 
+def test_parents_and_survivors() -> None:
+    random = Random(3)
+    tried = list(dict.fromkeys(draw(random, 4, RAW) for _ in range(20)))[:12]
+    scores = {graph: float(number % 5) for number, graph in enumerate(tried)}
+    weights = dict.fromkeys(tried, 1)
+    drawn = [tried.index(parent(random, tried[:4], scores)) for _ in range(4000)]
+    # Odds C(2, 2), C(3, 2), C(4, 2), C(5, 2), the last score being the best.
+    np.testing.assert_allclose([drawn.count(i) / 4000 for i in range(4)], [1 / 20, 3 / 20, 6 / 20, 10 / 20], atol=0.03)
+    assert survivors(tried, scores, weights, 12) == tried, "none has to leave"
+    # The first four are of one age: the two that leave for the newest two are the worst of them.
+    assert survivors(tried[:6], scores, weights, 4) == tried[2:6]
+    assert set(survivors(tried, scores, weights, 3)) <= set(tried[-6:]), "of the latest twice as many"
+    alike, heavy = dict.fromkeys(tried, 0.0), weights | {tried[1]: 9}
+    assert tried[1] in survivors(tried[:5], alike, weights, 4) and tried[1] not in survivors(tried[:5], alike, heavy, 4)
+
+
 def fms(model: nn.Module) -> float:
     """A fitness that only the graph decides."""
     return sum(0.1 * (node.kind == "fm") + 0.01 * len(node.inputs) for node in model.graph)  # type: ignore[union-attr]
@@ -93,7 +111,8 @@ def fms(model: nn.Module) -> float:
 def evolved(trials: int, seed: int) -> tuple[Scripted, nn.Module, dict[str, Any]]:
     torch.manual_seed(seed)
     finding = Scripted(score=fms)
-    model = build_baseline("autoctr", ctr_schema(), **SIZES, options={"trials": trials, "population": 8})
+    options = {"trials": trials, "population": 8, "proposals": 20}
+    model = build_baseline("autoctr", ctr_schema(), **SIZES, options=options)
     found, options = model.found(finding)
     return finding, found, options
 
@@ -139,7 +158,6 @@ def test_a_small_space_is_tried_whole() -> None:
     ({"blocks": [["mlp", 0, ["sparse"]]]}, "block 0 has 0 units"),
     ({"blocks": [["mlp", 16, []]]}, "block 0 is not"),
     ({"blocks": ["mlp"]}, "block 0 is not"),
-    ({"blocks": [["fm", 16, ["dense"]]]}, "one vector alone"),
     ({"blocks": []}, "no block"),
     ({"epochs": 0}, "options.epochs must be above 0"),
     ({"trials": 0}, "options.trials must be a whole number")])
