@@ -41,18 +41,19 @@ class Pairs(nn.Module):
 
     Args:
         fields: N.
+        itself: each field with itself too, i <= j.
 
     Attributes:
-        first: (P,) the i of each of the P = N (N - 1) / 2 pairs.
+        first: (P,) the i of each of the P pairs.
         second: (P,) the j.
     """
 
     first: Tensor
     second: Tensor
 
-    def __init__(self, fields: int) -> None:
+    def __init__(self, fields: int, *, itself: bool = False) -> None:
         super().__init__()
-        first, second = torch.triu_indices(fields, fields, 1)
+        first, second = torch.triu_indices(fields, fields, 0 if itself else 1)
         self.register_buffer("first", first, persistent=False)
         self.register_buffer("second", second, persistent=False)
 

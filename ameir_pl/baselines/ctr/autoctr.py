@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ameir_pl.baselines import blocks as graphs
 from ameir_pl.baselines.base import BASELINES, Baseline, Finding
 from ameir_pl.baselines.blocks import BlockNode, Graph, RankNet, plain
-from ameir_pl.baselines.parts import PlainMlp, bi_interaction, check_whole, field_vectors
+from ameir_pl.baselines.parts import Pairs, PlainMlp, bi_interaction, check_whole, field_vectors
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
 from ameir_pl.nn.embedding import FieldEmbedding
@@ -166,8 +166,8 @@ class VirtualBlock(nn.Module):
             nn.init.zeros_(self.project.bias)
         if node.kind == "fm":
             self.first_order = CtrHead(inputs)
-        self.pairs = torch.triu_indices(vectors, vectors).tolist()
-        self.out_features = 1 if node.kind == "fm" else len(self.pairs[0])
+        self.pairs = Pairs(vectors, itself=True)
+        self.out_features = 1 if node.kind == "fm" else len(self.pairs)
 
     def forward(self, values: dict[str | int, Tensor]) -> Tensor:
         """Return (B, out_features) from what may be read: ``sparse`` (B, M, K), all else (B, width)."""
@@ -180,6 +180,6 @@ class VirtualBlock(nn.Module):
             parts.append(self.project(others).unsqueeze(1))
         if self.first_order is None:
             x = torch.cat(parts, 1)  # (B, V, K)
-            return (x @ x.mT)[:, self.pairs[0], self.pairs[1]]
+            return (x @ x.mT)[:, self.pairs.first, self.pairs.second]
         logit = self.first_order(flat)
         return (logit + bi_interaction(torch.cat(parts, 1)).sum(1) if parts else logit).unsqueeze(1)
