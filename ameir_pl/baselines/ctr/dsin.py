@@ -89,20 +89,16 @@ class SessionInterest(nn.Module):
         for linear in (self.query_key_value, self.output, self.inner, self.outer):
             nn.init.zeros_(linear.bias)
 
-    def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        """Return (B, S, D) from ``x`` (B, S, L, D) and ``there`` (B, S, L); zero for a session without behaviors."""
-        rows, sessions, steps, width = x.shape
-        bias = self.session[:sessions, None, None] + self.position[:steps, None] + self.unit  # (S, L, D)
-        q = (x + bias).flatten(0, 1)  # (B·S, L, D)
+    def forward(self, x: Tensor, there: Tensor, number: Tensor) -> Tensor:
+        """Return (n, D) from n sessions ``x`` (n, L, D) of ``number`` (n,) and ``there`` (n, L), none of them empty."""
+        steps, width = x.shape[1:]
+        q = x + self.session[number, None, None] + self.position[:steps, None] + self.unit  # (n, L, D)
         split = self.query_key_value(q).unflatten(-1, (3, self.heads, width // self.heads))
-        query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)  # (B·S, H, L, D / H)
-        # A session without behaviors looks at its first place, so that nothing is divided by zero.
-        seen = there.flatten(0, 1) | (torch.arange(steps, device=x.device) == 0)  # (B·S, L)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=seen[:, None, None], scale=width**-0.5)
+        query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)  # (n, H, L, D / H)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=there[:, None, None], scale=width**-0.5)
         q = self.norms[0](q + self.output(mixed.transpose(1, 2).flatten(-2)))
-        q = self.norms[1](q + self.outer(F.relu(self.inner(q)))).unflatten(0, (rows, sessions))
-        total = zero_padding(q.flatten(0, 1), there.flatten(0, 1)).sum(1).view(rows, sessions, width)
-        return total / there.sum(2, keepdim=True).clamp(min=1)
+        q = self.norms[1](q + self.outer(F.relu(self.inner(q))))
+        return zero_padding(q, there).sum(1) / there.sum(1, keepdim=True)
 
 
 class Activation(nn.Module):
@@ -179,8 +175,10 @@ class Dsin(Baseline):
         e = self.embedding.fields(batch.fields)  # (B, N, K)
         h, mask, target = self.history(self.embedding.behaviors(batch.behaviors), batch.mask, e)  # (B, T, D)
         places, there = divide(batch.starts, mask, self.sessions, self.session_len)  # (B, S, L)
-        sessions = zero_padding(take(h, places.flatten(1)), there.flatten(1)).unflatten(1, places.shape[1:])
-        interests, present = self.interest(sessions, there), there[..., 0]  # (B, S, D), (B, S)
+        present = there[..., 0]  # (B, S)
+        row, number = present.nonzero(as_tuple=True)  # of the n sessions there are: most rows have fewer than S
+        interest = self.interest(h[row.unsqueeze(1), places[present]], there[present], number)  # (n, D)
+        interests = interest.new_zeros(*present.shape, interest.shape[1]).index_put((row, number), interest)
         order = reversal(present)
         states = self.ahead(interests)[0] + take(self.back(take(interests, order))[0], order)  # (B, S, D)
         activated = [self.of_interests(interests, present, target), self.of_states(states, present, target)]
