@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
@@ -10,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ameir_pl.baselines.options import check_options, defaults
 from ameir_pl.batch import Batch
-from ameir_pl.errors import AmeirError, did_you_mean
+from ameir_pl.errors import AmeirError
 from ameir_pl.registry import Registry
 from ameir_pl.schema import Schema
 
@@ -118,9 +118,7 @@ def baselines_for(schema: Schema) -> list[str]:
 
 def options_of(name: str) -> dict[str, Any]:
     """Return a model's own options with their defaults."""
-    parameters = inspect.signature(BASELINES.get(name)).parameters.values()
-    return {p.name: p.default for p in parameters
-            if p.name not in ("schema", "embedding_size", "mlp", "dropout") and p.kind is p.KEYWORD_ONLY}
+    return defaults(BASELINES.get(name))
 
 
 def build_baseline(name: str, schema: Schema, *, embedding_size: int, mlp: Sequence[int], dropout: float,
@@ -131,14 +129,11 @@ def build_baseline(name: str, schema: Schema, *, embedding_size: int, mlp: Seque
         AmeirError: an unknown model or option, an option out of range, or a dataset that lacks what the model needs;
             the message names those that fit.
     """
-    build, known = cast(Callable[..., nn.Module], BASELINES.get(name)), options_of(name)
+    build = cast(Callable[..., nn.Module], BASELINES.get(name))
     for need in lacking(name, schema):
         raise AmeirError(f"model={name} {NEEDS[need][0]}, and {schema.dataset} is {_described(schema)}. Models for it: "
                          f"{', '.join(baselines_for(schema))}.")
-    for option in options or {}:
-        if option not in known:
-            raise AmeirError(f"model={name} has no option '{option}'."
-                             + (did_you_mean(option, known) if known else " It has none."))
+    check_options(name, BASELINES.get(name), options or {})
     return build(schema, embedding_size=embedding_size, mlp=mlp, dropout=dropout, **(options or {}))
 
 

@@ -46,7 +46,7 @@ def read_graph(values: Sequence[Sequence[Any]], raw: Sequence[str] = RAW) -> Gra
     if not values:
         raise ValueError("there is no block")
     for place, value in enumerate(values):
-        if isinstance(value, str) or len(value) != 3 or isinstance(value[2], str) or not value[2]:
+        if len(value) != 3 or not isinstance(value[2], Sequence) or isinstance(value[2], str) or not value[2]:
             raise ValueError(f"block {place} is not [kind, units, [input, ...]]: {value!r}")
         kind, units, inputs = value
         if kind not in KINDS:

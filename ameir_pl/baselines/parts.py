@@ -65,17 +65,16 @@ class Pairs(nn.Module):
         return e.index_select(1, self.first) * e.index_select(1, self.second)
 
 
-def check_whole(model: str, option: str, value: object, least: int = 1) -> None:
-    """Raise ``AmeirError`` unless an option's value is a whole number of at least ``least``."""
-    if type(value) is not int or value < least:
+def check_whole(model: str, option: str, value: int, least: int = 1) -> None:
+    """Raise ``AmeirError`` unless an option's value is at least ``least``."""
+    if value < least:
         raise AmeirError(f"model={model}: model.options.{option} must be a whole number of at least {least}, found "
                          f"{value!r}.")
 
 
-def check_sizes(model: str, option: str, value: object) -> None:
-    """Raise ``AmeirError`` unless an option's value is a list of whole numbers of at least 1, and not empty."""
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value \
-            or any(type(size) is not int or size < 1 for size in value):
+def check_sizes(model: str, option: str, value: Sequence[int]) -> None:
+    """Raise ``AmeirError`` unless an option's values are at least 1, and there is one."""
+    if not value or any(size < 1 for size in value):
         raise AmeirError(f"model={model}: model.options.{option} must be a list of whole numbers of at least 1, say "
                          f"[128, 128], found {value!r}.")
 

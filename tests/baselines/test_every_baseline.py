@@ -195,6 +195,17 @@ def test_options(name: str) -> None:
         build_baseline(name, schema, **sizes, options={"colour": 1})
 
 
+OPTIONS = [(name, option) for name in NAMES for option in options_of(name)]
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+@pytest.mark.parametrize("value", ["word", {}, [[["word"]]], [{}]], ids=str)
+def test_options_of_another_kind(name: str, option: str, value: object) -> None:
+    schema = next(s for s in DATASETS.values() if not refused(name, s))
+    with pytest.raises(AmeirError, match=rf"model={name}: model\.options\.{option}\b.*"):
+        build_baseline(name, schema, embedding_size=4, mlp=[], dropout=0.0, options={option: value})
+
+
 def test_unknown_baseline() -> None:
     with pytest.raises(AmeirError, match="'dnnn'.*Did you mean 'dnn'"):
         BASELINES.get("dnnn")

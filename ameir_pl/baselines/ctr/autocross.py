@@ -57,7 +57,7 @@ class AutoCross(Baseline):
         check_sizes("autocross", "granularities", granularities)
         self.columns = Columns(schema, granularities)
         for cross in crosses or ():
-            if isinstance(cross, str) or not len(set(cross)) == len(cross) > 1 \
+            if not len(set(cross)) == len(cross) > 1 \
                     or not set(cross) <= set(self.columns.names):
                 raise AmeirError(f"model.options.crosses: {cross!r} is not a list of different columns of "
                                  f"{schema.dataset}. Its columns are {', '.join(self.columns.names)}.")

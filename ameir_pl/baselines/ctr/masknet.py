@@ -86,7 +86,7 @@ class MaskNet(Baseline):
         super().__init__()
         check_whole("masknet", "blocks", blocks)
         check_whole("masknet", "block_units", block_units, 2)  # of one unit a layer norm leaves nothing
-        if type(reduction) not in (int, float) or not 0 < reduction < math.inf:
+        if not 0 < reduction < math.inf:
             raise AmeirError(f"model=masknet: model.options.reduction must be a number above 0, found {reduction!r}.")
         width = deep_width(schema, embedding_size)
         self.embedding = FieldEmbedding(schema, embedding_size)

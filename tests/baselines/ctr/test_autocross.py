@@ -151,7 +151,7 @@ def test_halving_gives_each_half_that_stays_twice_as_many_new_rows(monkeypatch: 
 @pytest.mark.parametrize(("options", "said"), [
     ({"crosses": [["user", "usr"]]}, r"\['user', 'usr'\] is not a list of different columns of example"),
     ({"crosses": [["user", "user"]]}, "is not a list of different columns"),
-    ({"crosses": ["user"]}, "'user' is not a list"),
+    ({"crosses": [["user"]]}, "is not a list of different columns"),
     ({"crosses": [["user", "genres"]]}, "Its columns are user, hour, item, city, price@10"),
     ({"number": 0}, "options.number must be a whole number of at least 1"),
     ({"granularities": [0]}, "options.granularities must be a list")])

@@ -157,7 +157,7 @@ def test_a_small_space_is_tried_whole() -> None:
     ({"blocks": [["conv", 16, ["sparse"]]]}, "block 0 is of unknown kind 'conv'"),
     ({"blocks": [["mlp", 0, ["sparse"]]]}, "block 0 has 0 units"),
     ({"blocks": [["mlp", 16, []]]}, "block 0 is not"),
-    ({"blocks": ["mlp"]}, "block 0 is not"),
+    ({"blocks": [["mlp", 16, 3]]}, "block 0 is not"),
     ({"blocks": []}, "no block"),
     ({"epochs": 0}, "options.epochs must be above 0"),
     ({"trials": 0}, "options.trials must be a whole number")])
