@@ -8,7 +8,7 @@ from itertools import combinations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ameir_pl.batch import Batch
 from ameir_pl.progress import Meter
@@ -23,7 +23,7 @@ _PRIME = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX = 0x3F58476D1CE4E5B9
 
 
-class Columns:
+class Columns(nn.Module):
     """The columns of a dataset that can be crossed: univalent fields, and dense values divided into ranges.
 
     Dense values are stored by their percentile, so that ranges of equal width hold about as many rows each
@@ -37,36 +37,47 @@ class Columns:
         names: a field's own name, or ``dense@ranges``.
     """
 
+    ranges: Tensor
+
     def __init__(self, schema: Schema, granularities: Sequence[int]) -> None:
+        super().__init__()
         starts = [sum(f.width for f in schema.fields[:i]) for i in range(len(schema.fields))]
         self._slots = [start for start, f in zip(starts, schema.fields, strict=True) if f.width == 1]
-        self._granularities = list(granularities)
+        self.register_buffer("ranges", torch.tensor(list(granularities)), persistent=False)
         self.fields = [f.name for f in schema.fields if f.width == 1]
         self.dense = list(schema.dense)
         self.names = self.fields + [f"{name}@{ranges}" for name in self.dense for ranges in granularities]
 
-    def ids(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Return (B, columns) int64."""
         parts = [batch.fields[:, self._slots]]
-        if self.dense and self._granularities:
-            ranges = torch.tensor(self._granularities, device=batch.dense.device)
-            place = (batch.dense[:, :, None] + 1) / 2 * ranges  # (B, D, granularities)
-            parts.append(torch.minimum(place.floor().clamp(min=0).long(), ranges - 1).flatten(1))
+        if self.dense:
+            place = (batch.dense[:, :, None] + 1) / 2 * self.ranges  # (B, D, granularities)
+            parts.append(torch.minimum(place.floor().clamp(min=0).long(), self.ranges - 1).flatten(1))
         return torch.cat(parts, 1)
 
     def granularities_of(self) -> list[list[int]]:
         """Return, for each dense field, the places of its columns."""
-        each = len(self._granularities)
-        first = len(self.fields)
-        return [list(range(first + i * each, first + (i + 1) * each)) for i in range(len(self.dense) if each else 0)]
+        each, first = len(self.ranges), len(self.fields)
+        return [list(range(first + i * each, first + (i + 1) * each)) for i in range(len(self.dense))]
 
 
-def bucket(ids: Tensor, crosses: Sequence[Cross], buckets: int) -> Tensor:
-    """Return in which of ``buckets`` each cross of each row is, (B, crosses) from ids (B, columns); by hash."""
+def index_of(crosses: Sequence[Cross]) -> Tensor:
+    """Return crosses as (order, crosses): the first column of each, the second, ..., and -1 where there is none."""
     order = max(map(len, crosses))
-    index = torch.tensor([[*cross, *[-1] * (order - len(cross))] for cross in crosses], device=ids.device)
-    code = torch.zeros(len(ids), len(crosses), dtype=torch.int64, device=ids.device)
-    for column in index.T:  # (crosses,), -1 where a cross has no more columns
+    return torch.tensor([[*cross, *[-1] * (order - len(cross))] for cross in crosses]).T.contiguous()
+
+
+def bucket(ids: Tensor, index: Tensor, buckets: int) -> Tensor:
+    """Return in which of ``buckets`` each cross of each row is, (B, crosses), by hash.
+
+    Args:
+        ids: (B, columns).
+        index: (order, crosses), of :func:`index_of`.
+        buckets: of each cross.
+    """
+    code = torch.zeros(len(ids), index.shape[1], dtype=torch.int64, device=ids.device)
+    for column in index:
         mixed = (code ^ (ids[:, column] + (column + 1) * _MIX)) * _PRIME
         code = torch.where(column >= 0, mixed ^ (mixed >> 29), code)
     return code.remainder(buckets)
@@ -83,12 +94,14 @@ class FieldwiseLr:
 
     def __init__(self, crosses: Sequence[Cross], buckets: int) -> None:
         self.crosses, self.buckets = list(crosses), buckets
+        self._index = index_of(crosses)
         self.weights = torch.zeros(len(crosses), buckets)
         self._squares = torch.full_like(self.weights, 1e-6)
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with some of the crosses."""
         self.crosses = [self.crosses[i] for i in places]
+        self._index = index_of(self.crosses)
         self.weights, self._squares = self.weights[places], self._squares[places]
 
     def logits(self, ids: Tensor) -> Tensor:
@@ -118,7 +131,7 @@ class FieldwiseLr:
         return total / len(ids)
 
     def _places(self, ids: Tensor) -> Tensor:
-        return bucket(ids, self.crosses, self.buckets) + torch.arange(len(self.crosses)) * self.buckets
+        return bucket(ids, self._index, self.buckets) + torch.arange(len(self.crosses)) * self.buckets
 
 
 @dataclass
@@ -132,7 +145,7 @@ class Rows:
     @classmethod
     def of(cls, batches: Sequence[Batch], columns: Columns, logit: float = 0.0) -> Rows:
         """Return the rows of ``batches`` in an order of their own, always the same."""
-        ids, labels = torch.cat([columns.ids(b) for b in batches]), torch.cat([b.label for b in batches])
+        ids, labels = torch.cat([columns(b) for b in batches]), torch.cat([b.label for b in batches])
         order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))
         return cls(ids[order], labels[order], torch.full((len(ids),), logit))
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ameir_pl.baselines.base import BASELINES, Baseline, Finding
-from ameir_pl.baselines.crosses import Columns, Rows, bucket, find_crosses
+from ameir_pl.baselines.crosses import Columns, Rows, bucket, find_crosses, index_of
 from ameir_pl.baselines.parts import FirstOrder, PlainMlp, check_sizes, check_whole, deep_input, deep_width
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
@@ -45,6 +45,7 @@ class AutoCross(Baseline):
     """
 
     needs = ("clicks", "fields")
+    index: Tensor
 
     def __init__(self, schema: Schema, *, embedding_size: int, mlp: Sequence[int], dropout: float = 0.0,
                  number: int = 10, buckets: int = 65536, granularities: Sequence[int] = (10, 100),
@@ -75,6 +76,7 @@ class AutoCross(Baseline):
         self.head = CtrHead(self.mlp.out_features)
         self.cross_weights: FieldEmbedding | None = None
         if self.crosses:
+            self.register_buffer("index", index_of(self.crosses), persistent=False)
             names = [str(i) for i in range(len(self.crosses))]
             self.cross_weights = FieldEmbedding(
                 Schema(schema.dataset, "ctr", tuple(Field(name, name) for name in names),
@@ -99,5 +101,5 @@ class AutoCross(Baseline):
         logit = self.first_order(batch) + self.head(self.mlp(deep_input(self.embedding, batch, e)))
         if self.cross_weights is None:
             return logit
-        ids = bucket(self.columns.ids(batch), self.crosses, self._buckets) + 1  # 0 is padding's
+        ids = bucket(self.columns(batch), self.index, self._buckets) + 1  # 0 is padding's
         return logit + self.cross_weights.fields(ids).sum((1, 2))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ameir_pl.baselines import build_baseline
-from ameir_pl.baselines.crosses import MINIBATCH, RATE, Columns, FieldwiseLr, Rows, best_by_halving, bucket
+from ameir_pl.baselines.crosses import MINIBATCH, RATE, Columns, FieldwiseLr, Rows, best_by_halving, bucket, index_of
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
 from ameir_pl.schema import Field, Schema
@@ -50,7 +50,7 @@ def test_columns() -> None:
     batch.dense[0], batch.dense[1] = -1.0, 1.0
     assert columns.names == ["user", "hour", "item", "city", "price@10", "price@100", "age@10", "age@100"]
     assert columns.granularities_of() == [[4, 5], [6, 7]]
-    assert columns.ids(batch).tolist() == [columns_of(batch, b) for b in range(len(batch))]
+    assert columns(batch).tolist() == [columns_of(batch, b) for b in range(len(batch))]
 
 
 def test_equals_its_formula() -> None:
@@ -69,9 +69,9 @@ def test_equals_its_formula() -> None:
 
 def test_buckets_are_used_alike() -> None:
     ids = torch.cartesian_prod(torch.arange(1, 101), torch.arange(1, 101))
-    counts = bucket(ids, [(0, 1)], 100).flatten().bincount(minlength=100)
+    counts = bucket(ids, index_of([(0, 1)]), 100).flatten().bincount(minlength=100)
     assert counts.min() > 50 and counts.max() < 150, "10,000 values in 100 buckets"
-    assert not torch.equal(bucket(ids, [(0,)], 100), bucket(ids, [(1,)], 100))
+    assert not torch.equal(bucket(ids, index_of([(0,)]), 100), bucket(ids, index_of([(1,)]), 100))
 
 
 def test_regressions_equal_a_loop() -> None:
