@@ -68,4 +68,5 @@ def numbers(metrics: dict[str, Any]) -> dict[str, Any]:
     plain.pop("sha256", None)  # of the whole file, seconds and all
     for row in plain["models"].values():
         row.pop("seconds")
+        row.pop("finding_seconds", None)
     return plain

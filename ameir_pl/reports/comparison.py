@@ -86,8 +86,9 @@ def _line(model: str, found: Sequence[Trained]) -> Line:
         full = {f"full_{name}": value for name, value in one.row.get("test_full", {}).items()}
         for name, value in {**one.row["test"], **full}.items():
             values.setdefault(name, []).append(value)
-    speeds = [one.row["epochs"] * one.metrics["rows"]["train"] / one.row["seconds"] for one in found
-              if one.row["seconds"] > 0]
+    training = [one.row["seconds"] - one.row.get("finding_seconds", 0.0) for one in found]
+    speeds = [one.row["epochs"] * one.metrics["rows"]["train"] / seconds
+              for one, seconds in zip(found, training, strict=True) if seconds > 0]
     first = found[0]
     generated = "planted" in first.metrics
     return Line(

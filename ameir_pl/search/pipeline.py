@@ -41,6 +41,7 @@ class Result:
         test_full: full ranking, for retrieval.
         loss: the model's own, where it has one.
         found: the options with which a model that had to be found is built at once.
+        finding_seconds: those of ``seconds`` that finding it took.
     """
 
     valid: dict[str, float]
@@ -53,11 +54,12 @@ class Result:
     test_full: dict[str, float] = field(default_factory=dict)
     loss: str = ""
     found: dict[str, Any] = field(default_factory=dict)
+    finding_seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plain values; ``test_full``, ``loss`` and ``found`` only where there is one."""
+        """Return the plain values; what has a default only where it is another."""
         return {name: value for name, value in asdict(self).items()
-                if name not in ("test_full", "loss", "found") or value}
+                if value or name not in ("test_full", "loss", "found", "finding_seconds")}
 
 
 def stages_to_run(dataset: str, stages: Sequence[int], stage: object) -> tuple[int, ...]:
@@ -144,7 +146,8 @@ def train_baseline(problem: Problem, name: str) -> tuple[nn.Module, Result]:
         console().print(f"{name} is trained with its own loss: {model.own_loss}.", markup=False)
     model, options, seconds = found(problem, name, model)
     result = finetune(problem, model, name.upper() if name == "dnn" else name, inherited=False)
-    return model, replace(result, seconds=round(result.seconds + seconds, 2), found=options)
+    return model, replace(result, seconds=round(result.seconds + seconds, 2), found=options,
+                          finding_seconds=round(seconds, 2))
 
 
 __all__ = ["Result", "finetune", "measure", "require_earlier", "run_stage", "stages_to_run", "train_baseline"]

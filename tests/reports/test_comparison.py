@@ -38,6 +38,13 @@ def test_means_and_deviations() -> None:
     assert lines[2].deviations == {}
 
 
+def test_speed_is_of_training_without_finding() -> None:
+    one = trained("autofis", 1, 0.7, seconds=10.0)
+    one.row["finding_seconds"] = 8.0
+    line = compare([one])[0]
+    assert line.seconds == 10.0 and line.samples_per_second == pytest.approx(300 / 2)
+
+
 def test_the_paper_s_numbers_stand_beside_ours_but_not_beside_generated_data() -> None:
     lines = compare([trained("dnn", 1, 0.7), trained("mine", 1, 0.6)])
     assert lines[0].published == {"auc": 0.7983, "logloss": 0.4549} and lines[1].published == {}
