@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -63,6 +64,9 @@ class RayParts:
     def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """Yield ``function(item)`` of each item, in order.
 
+        When it ends early, by what an item raises or because no more is asked for, items that have not begun are left
+        out and those that have are waited for: they write into a folder that is about to be removed.
+
         Args:
             function: it and the items are sent to the workers.
             items: one map task each.
@@ -77,13 +81,15 @@ class RayParts:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        work = self._ray.put((function, list(items), self._folder, os.getcwd()))
+        stop = self._folder / f".stop.{uuid.uuid4().hex}"
+        work = self._ray.put((function, list(items), self._folder, os.getcwd(), stop))
         done = ray.data.from_items(list(range(len(items))), override_num_blocks=len(items)).map(
             partial(_work, work), num_cpus=1, ray_remote_args_fn=_remote_arguments)
         waiting: dict[int, Outcome] = {}
-        turn = 0
+        turn, lost = 0, False
+        rows = iter(done.iter_rows())
         try:
-            for row in done.iter_rows():
+            for row in rows:
                 waiting[row["number"]] = row["outcome"]
                 while turn in waiting:
                     outcome = waiting.pop(turn)
@@ -92,9 +98,18 @@ class RayParts:
                         raise outcome.error
                     yield outcome.value
         except ray.exceptions.RayError as error:
+            lost = True
             raise AmeirError(f"A process of Ray died {RETRIES + 1} times while it encoded part of the data "
                              f"({type(error).__name__}). Is there enough memory? preparation=local needs the least."
                              ) from error
+        finally:
+            if turn < len(items) and not lost:
+                with suppress(OSError):
+                    stop.touch()
+                with suppress(ray.exceptions.RayError):
+                    for _ in rows:
+                        pass
+                stop.unlink(missing_ok=True)
 
 
 def _remote_arguments() -> dict[str, Any]:
@@ -105,13 +120,15 @@ def _work(work: Any, row: dict[str, Any]) -> dict[str, Any]:
     """Do one piece; run by a worker of Ray."""
     import ray
 
-    function, items, folder, here = ray.get(work)
+    function, items, folder, here, stop = ray.get(work)
     with suppress(OSError):  # relative paths are those of the command; messages have them as they were given
         os.chdir(here)
     if not folder.is_dir():
         return {"number": row["item"], "outcome": Outcome(error=AmeirError(
             f"{folder} is not there on {socket.gethostname()}: all machines of the Ray cluster must see one folder of "
             "data. Name one that they share with paths.data=FOLDER."))}
+    if stop.exists():
+        return {"number": row["item"], "outcome": Outcome()}
     try:
         return {"number": row["item"], "outcome": Outcome(function(items[row["item"]]))}
     except (AmeirError, OSError) as error:

@@ -6,6 +6,7 @@ import gzip
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,29 @@ def test_a_worker_that_dies_changes_nothing(table: Path, cluster: None, tmp_path
     there.executor = Dying(marks)
     assert contents(there.prepare().folder) == contents(here.folder)
     assert len(list(marks.iterdir())) == 4, "rows, events, vocabularies and dense columns were each begun again"
+
+
+@pytest.mark.ray
+def test_work_under_way_is_waited_for_when_one_fails(cluster: None, tmp_path: Path) -> None:
+    def write(number: int) -> int:
+        if number == 0:
+            while not list(tmp_path.iterdir()):  # another has begun
+                time.sleep(0.01)
+            raise AmeirError("the first fails")
+        (tmp_path / f"begun{number}").touch()
+        time.sleep(1.0)
+        (tmp_path / f"ended{number}").touch()
+        return number
+
+    executor = RayParts()
+    with executor.at(tmp_path), pytest.raises(AmeirError, match="the first fails"):
+        list(executor.map(write, range(4)))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert [n for n in names if n.startswith("begun")] == [n.replace("ended", "begun") for n in names
+                                                          if n.startswith("ended")] != []
+    assert not [n for n in names if n.startswith(".")]
+    time.sleep(1.5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == names, "nothing is written afterwards"
 
 
 def refusal(dataset: Table) -> str:
