@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ameir_pl.cli import data, search, train
 from ameir_pl.cli import main as ameir
@@ -33,6 +34,13 @@ def test_cfg_job_shows_what_would_run(capsys: pytest.CaptureFixture[str]) -> Non
     search.main(["--cfg", "job", "dataset=beauty", "seed=9"])
     out = capsys.readouterr().out
     assert "seed: 9" in out and "name: beauty" in out and "hydra" not in out
+
+
+def test_numbers_next_to_nothing_are_nothing(tiny: Tiny) -> None:
+    torch.set_flush_denormal(False)
+    assert (torch.full((1,), 1e-38) / 10).item() != 0.0
+    data.prepare(tiny())
+    assert (torch.full((1,), 1e-38) / 10).item() == 0.0
 
 
 def test_multirun_runs_every_combination(tiny: Tiny) -> None:
