@@ -143,11 +143,11 @@ class Rows:
     logits: Tensor
 
     @classmethod
-    def of(cls, batches: Sequence[Batch], columns: Columns, logit: float = 0.0) -> Rows:
+    def of(cls, batches: Sequence[Batch], columns: Columns) -> Rows:
         """Return the rows of ``batches`` in an order of their own, always the same."""
         ids, labels = torch.cat([columns(b) for b in batches]), torch.cat([b.label for b in batches])
         order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))
-        return cls(ids[order], labels[order], torch.full((len(ids),), logit))
+        return cls(ids[order], labels[order], torch.zeros(len(ids)))
 
     def add(self, model: FieldwiseLr) -> None:
         """Add what the crosses of a model say."""
@@ -191,6 +191,8 @@ def find_crosses(columns: Columns, train: Rows, valid: Rows, *, number: int, buc
         several = FieldwiseLr([(i,) for i in granularities], buckets)
         several.learn(*train[:])
         chosen.append(several.crosses[int(several.losses(*valid[:]).argmin())])
+    if len(chosen) < 2:  # all fields have several ids a row
+        return []
     model = FieldwiseLr(chosen, buckets)
     model.learn(*train[:], together=True)
     for rows in (train, valid, judge):

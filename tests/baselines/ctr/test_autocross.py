@@ -131,6 +131,15 @@ def test_stops_where_no_cross_helps() -> None:
     assert chosen == {"crosses": []} and found.cross_weights is None and len(found(noise[slice(0, 9)])) == 9
 
 
+def test_fields_of_several_ids_are_not_crossed() -> None:
+    schema = Schema("lists", "ctr", (Field("a", "a", width=2), Field("b", "b", width=2)),
+                    vocabularies={"a": 5, "b": 5})
+    batch = make_batch(schema, (0,) * 16)
+    finding = Scripted(splits={"train": batch, "valid": batch})
+    found, chosen = build_baseline("autocross", schema, **SIZES).found(finding)
+    assert chosen == {"crosses": []} and len(found(batch)) == 16
+
+
 def test_halving_gives_each_half_that_stays_twice_as_many_new_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     schema, train = planted(4000, 0)
     rows = Rows.of([train], Columns(schema, []))
