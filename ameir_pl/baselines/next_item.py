@@ -11,7 +11,7 @@ from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
 from ameir_pl.nn.embedding import FieldEmbedding
 from ameir_pl.nn.initialization import embedding_uniform, he_normal, orthogonal_gates
-from ameir_pl.nn.sequence import take, zero_padding
+from ameir_pl.nn.sequence import packed, take, unpacked, zero_padding
 from ameir_pl.schema import Schema
 
 
@@ -141,15 +141,16 @@ class SelfAttention(nn.Module):
         embedding_uniform(self.query_key_value.weight)
 
     def forward(self, x: Tensor, mask: Tensor, *, causal: bool = False) -> Tensor:
-        """Return (B, T, K), the heads side by side.
+        """Return (P, K), the heads side by side.
 
         Args:
-            x: (B, T, K), finite at padding.
+            x: (P, K), what ``mask`` says is there, row after row (:func:`~ameir_pl.nn.sequence.packed`).
             mask: (B, T) bool, True on a prefix of every row, once at least.
             causal: whether a position sees only those up to itself.
         """
-        query, key, value = self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        projected = unpacked(self.query_key_value(x), mask).unflatten(-1, (3, self.heads, -1))  # (B, T, 3, heads, ·)
+        query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
         # Padding follows what is valid, so what is causal needs no other mask.
         seen = None if causal else mask[:, None, None, :]  # (B, 1, 1, T)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=seen, is_causal=causal)
-        return mixed.transpose(1, 2).flatten(-2)
+        return packed(mixed.transpose(1, 2).flatten(-2), mask)

@@ -1,4 +1,4 @@
-"""What the behavior layers share: zeroed padding, shifted copies, reversal within each row's length."""
+"""What the behavior layers share: zeroed padding, packing, shifted copies, reversal within each row's length."""
 
 from __future__ import annotations
 
@@ -77,6 +77,20 @@ def reversal(mask: Tensor) -> Tensor:
     positions = torch.arange(mask.shape[1], device=mask.device)  # (T,)
     lengths = mask.sum(dim=1, keepdim=True)  # (B, 1)
     return torch.where(mask, lengths - 1 - positions, positions)
+
+
+def packed(x: Tensor, mask: Tensor) -> Tensor:
+    """Return the ``mask.sum()`` vectors of ``x`` (B, T, D) where ``mask`` (B, T) is True, (P, D), row after row.
+
+    What looks at each position alone need not run on the padding, which is most of a batch of short histories.
+    """
+    return x.flatten(0, 1).index_select(0, mask.flatten().nonzero().squeeze(1))
+
+
+def unpacked(x: Tensor, mask: Tensor) -> Tensor:
+    """Return :func:`packed` vectors (P, D) at their places, (B, T, D), zero wherever ``mask`` (B, T) is False."""
+    places = mask.flatten().nonzero().squeeze(1)
+    return x.new_zeros(mask.numel(), x.shape[1]).index_copy(0, places, x).unflatten(0, mask.shape)
 
 
 def take(x: Tensor, positions: Tensor) -> Tensor:

@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ameir_pl.baselines.base import BASELINES
-from ameir_pl.baselines.next_item import NextItem, Positions, SelfAttention, at_least, last, lengths, linear
+from ameir_pl.baselines.next_item import NextItem, Positions, SelfAttention, at_least, lengths, linear
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
 from ameir_pl.nn.dropout import Dropout
 from ameir_pl.nn.initialization import embedding_uniform
 from ameir_pl.nn.row_noise import RowNoise
-from ameir_pl.nn.sequence import take, zero_padding
+from ameir_pl.nn.sequence import packed, take
 from ameir_pl.schema import OOV, PAD, Schema
 
 
@@ -30,7 +30,7 @@ class Layer(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return (B, T, K) from ``x`` (B, T, K)."""
+        """Return (P, K) from ``x`` (P, K), the behaviors that ``mask`` (B, T) says are there."""
         x = self.attention_norm(x + self.dropout(self.mixed(self.attention(x, mask))))
         return self.ffn_norm(x + self.dropout(self.ffn(x)))
 
@@ -88,16 +88,19 @@ class Bert4Rec(NextItem):
         """Return query vectors (B, K)."""
         behaviors, mask = F.pad(batch.behaviors, (0, 0, 0, 1)), F.pad(batch.mask, (0, 1))  # (B, T + 1, S_a)
         asked = torch.arange(mask.shape[1], device=mask.device) == lengths(mask)  # (B, T + 1), the place behind
-        return self.output_of(last(self.encode(behaviors, mask | asked, asked), mask | asked))
+        return self.output_of(self.encode(behaviors, mask | asked, asked))
 
     def encode(self, behaviors: Tensor, mask: Tensor, masked: Tensor) -> Tensor:
-        """Return states (B, T, K) of behaviors (B, T, S_a), the mask token where ``masked`` (B, T) is True."""
-        h = self.vectors(behaviors)
-        h = torch.where(masked.unsqueeze(-1), self.masked.to(h.dtype), h)
-        h = self.dropout(zero_padding(h, mask) + self.positions(mask))
+        """Return the states (M, K) of behaviors (B, T, S_a) where ``masked`` (B, T) has the mask token read instead.
+
+        ``mask`` (B, T) is True on a prefix of every row, ``masked`` only within it.
+        """
+        h, hidden = packed(self.vectors(behaviors), mask), masked[mask]  # (P, K), (P,)
+        h = torch.where(hidden.unsqueeze(1), self.masked.to(h.dtype), h)
+        h = self.dropout(h + packed(self.positions(mask), mask))
         for layer in self.layers:
             h = layer(h, mask)
-        return h
+        return h[hidden]
 
     def output_of(self, h: Tensor) -> Tensor:
         """Return query vectors (..., K) of states (..., K)."""
@@ -107,7 +110,7 @@ class Bert4Rec(NextItem):
         """Return the mean over rows; see the class and :class:`~ameir_pl.baselines.base.OwnLoss`."""
         behaviors, mask = self.clips(batch)
         masked = self.draw(batch, behaviors[..., self.column], mask)
-        query = self.output_of(self.encode(behaviors, mask, masked)[masked])  # (M, K)
+        query = self.output_of(self.encode(behaviors, mask, masked))  # (M, K)
         scores = query @ self.embedding.table(self.item)[OOV + 1:].T  # (M, V - 2)
         losses = F.cross_entropy(scores.float(), behaviors[..., self.column][masked] - OOV - 1, reduction="none")
         of_row = masked.sum(1, keepdim=True).expand_as(masked)[masked]  # (M,) how many its row has

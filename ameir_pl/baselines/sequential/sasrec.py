@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ameir_pl.baselines.base import BASELINES
-from ameir_pl.baselines.next_item import NextItem, Positions, SelfAttention, at_least, last, linear
+from ameir_pl.baselines.next_item import NextItem, Positions, SelfAttention, at_least, lengths, linear
 from ameir_pl.batch import Batch
 from ameir_pl.nn.dropout import Dropout
+from ameir_pl.nn.sequence import packed
 from ameir_pl.schema import Schema
 
 
@@ -24,7 +25,7 @@ class Block(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return (B, T, K) from ``x`` (B, T, K)."""
+        """Return (P, K) from ``x`` (P, K), the behaviors that ``mask`` (B, T) says are there."""
         x = x + self.dropout(self.attention(self.attention_norm(x), mask, causal=True))
         return x + self.dropout(self.ffn(self.ffn_norm(x)))
 
@@ -60,7 +61,7 @@ class SasRec(NextItem):
     def forward(self, batch: Batch) -> Tensor:
         """Return query vectors (B, K)."""
         h, mask = self.history(batch)
-        h = self.dropout(h + self.positions(mask))
+        h = self.dropout(packed(h + self.positions(mask), mask))  # (P, K)
         for block in self.blocks:
             h = block(h, mask)
-        return last(h, mask)
+        return h[lengths(mask).flatten().cumsum(0) - 1]  # each row's last
