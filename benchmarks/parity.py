@@ -7,10 +7,7 @@ next items are in :mod:`benchmarks.parity_recbole`.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.children import PEERS, ROOT
+from benchmarks.children import PEERS
 from benchmarks.deepctr_weights import as_deepctr
+from benchmarks.exchange import answer, ask, asked, carry
 from benchmarks.peer_models import deepctr_inputs, deepctr_model
 
 TOLERANCE = 1e-5
@@ -101,7 +99,7 @@ def compare(name: str, shape: str) -> dict[str, tuple[float, float]]:
                 "dense": list(schema.dense), "behaviors": [[f.name, f.vocabulary] for f in schema.behaviors],
                 "max_len": schema.max_len, "size": sizes.embedding_size, "mlp": list(sizes.mlp), "l2": 0.0,
                 "options": options}
-    theirs = by_deepctr(name, settings, arrays, as_deepctr(name, model, model.state_dict()))
+    theirs = ask(PEERS, __name__, name, settings, arrays, as_deepctr(name, model, model.state_dict()))
     ours = {f"output.{key}": value for key, value in outputs(model, batch).items()}
     ours |= {f"gradient.{key}": value for key, value in as_deepctr(name, model, {
         key: p.grad for key, p in model.named_parameters() if p.grad is not None}).items()}
@@ -156,41 +154,18 @@ def outputs(model: Any, *inputs: Any) -> dict[str, Tensor]:
     return {"eval": evaluated, "train": trained.detach()}
 
 
-def by_deepctr(name: str, settings: dict[str, Any], arrays: dict[str, np.ndarray],
-               weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return what :func:`there` finds in the peers' environment; arrays travel as ``.npz``."""
-    if not PEERS.exists():
-        raise SystemExit(f"{PEERS} is missing: run `make benchmark-peers` once.")
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "settings.json").write_text(json.dumps(settings))
-        np.savez(Path(folder) / "rows.npz", **arrays)
-        np.savez(Path(folder) / "weights.npz", **{key: value.numpy() for key, value in weights.items()})
-        done = subprocess.run([str(PEERS), "-m", "benchmarks.parity", name, folder], cwd=ROOT, capture_output=True,
-                              text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{name} failed in {PEERS}:\n{done.stderr[-3000:]}")
-        with np.load(Path(folder) / "found.npz", allow_pickle=False) as found:
-            return {key: torch.from_numpy(found[key]) for key in found.files}
-
-
 def there(name: str, folder: Path) -> None:
     """In the peers' environment: put the weights in, and write outputs, gradients and running statistics down."""
-    settings = json.loads((folder / "settings.json").read_text())
-    with np.load(folder / "weights.npz", allow_pickle=False) as file:
-        weights = {key: torch.from_numpy(file[key]) for key in file.files}
-    with np.load(folder / "rows.npz", allow_pickle=False) as file:
-        columns = deepctr_inputs(settings, {key: file[key] for key in file.files})
+    settings, rows, weights = asked(folder)
+    columns = deepctr_inputs(settings, {key: value.numpy() for key, value in rows.items()})
     model = deepctr_model(name, settings, task="regression")  # logits, no sigmoid
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    left = [key for key in missing if not key.endswith(("out.bias", "bn.weight", "bn.bias", "num_batches_tracked"))
-            and not key.startswith("cin.conv1ds")]
-    if unexpected or left:  # those few start as the published formula has them: 0, 1, 0 and unused
-        raise SystemExit(f"weights without a place: {unexpected}; places without a weight: {left}")
+    carry(model, weights, ("out.bias", "bn.weight", "bn.bias", "num_batches_tracked", *(  # as the formula has them
+        key for key in model.state_dict() if key.startswith("cin.conv1ds"))))
     x = np.concatenate([columns[key].reshape(ROWS, -1) for key in model.feature_index], 1)
     found = {f"output.{key}": value for key, value in outputs(model, torch.from_numpy(x).float()).items()}
     found |= {f"gradient.{key}": p.grad for key, p in model.named_parameters() if p.grad is not None}
     found |= {f"after.{key}": value for key, value in model.state_dict().items() if "running" in key}
-    np.savez(folder / "found.npz", **{key: value.numpy() for key, value in found.items()})
+    answer(folder, found)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,7 @@ its network is not in the paper, it is set to do nothing, or taken out by hand.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.children import PEERS_RECBOLE, ROOT
+from benchmarks.children import PEERS_RECBOLE
+from benchmarks.exchange import answer, ask, asked, carry
 
 ROWS, VOCABULARY, SIZE, LONGEST, USERS = 256, 200, 16, 15, 50
 EPSILON = 1e-5
@@ -74,7 +72,7 @@ def compare(name: str) -> dict[str, tuple[float, float]]:
     gradients = {key: p.grad for key, p in model.named_parameters() if p.grad is not None}
     ours = carried(name, gradients, added=True)
     settings = {"units": SIZE, "vertical": 0, "horizontal": 0, "dilations": [], **options_of(name), "longest": longest}
-    theirs = by_recbole(name, settings, arrays, carried(name, model.state_dict()) | constants(name))
+    theirs = ask(PEERS_RECBOLE, __name__, name, settings, arrays, carried(name, model.state_dict()) | constants(name))
     if name == "srgnn":
         for side in (ours, theirs):
             side["gnn.w_hh"][2 * SIZE:] *= torch.eye(SIZE)
@@ -190,23 +188,6 @@ def constants(name: str) -> dict[str, Tensor]:
             }.get(name, {})
 
 
-def by_recbole(name: str, settings: dict[str, Any], arrays: dict[str, np.ndarray],
-               weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return what :func:`there` finds in RecBole's environment; arrays travel as ``.npz``."""
-    if not PEERS_RECBOLE.exists():
-        raise SystemExit(f"{PEERS_RECBOLE} is missing: run `make benchmark-peers` once.")
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "settings.json").write_text(json.dumps(settings))
-        np.savez(Path(folder) / "rows.npz", **arrays)
-        np.savez(Path(folder) / "weights.npz", **{key: value.detach().numpy() for key, value in weights.items()})
-        done = subprocess.run([str(PEERS_RECBOLE), "-m", "benchmarks.parity_recbole", name, folder], cwd=ROOT,
-                              capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{name} failed in {PEERS_RECBOLE}:\n{done.stderr[-3000:]}")
-        with np.load(Path(folder) / "found.npz", allow_pickle=False) as found:
-            return {key: torch.from_numpy(found[key]) for key in found.files}
-
-
 # There: in RecBole's environment, without ameir_pl.
 
 
@@ -269,15 +250,10 @@ def recbole_model(name: str, settings: dict[str, Any]) -> Any:
 
 def there(name: str, folder: Path) -> None:
     """In RecBole's environment: put the weights in, and write queries and gradients down."""
-    made = recbole_model(name, json.loads((folder / "settings.json").read_text()))
-    with np.load(folder / "weights.npz", allow_pickle=False) as file:
-        weights = {key: torch.from_numpy(file[key]) for key in file.files}
-    with np.load(folder / "rows.npz", allow_pickle=False) as file:
-        ids, lengths, users = (torch.from_numpy(file[key]) for key in ("ids", "lengths", "users"))
-    missing, unexpected = made.load_state_dict(weights, strict=False)
-    left = [key for key in missing if not key.endswith(("bias", "b_ih", "b_hh"))]
-    if unexpected or left:
-        raise SystemExit(f"weights without a place: {unexpected}; places without a weight: {left}")
+    settings, rows, weights = asked(folder)
+    ids, lengths, users = rows["ids"], rows["lengths"], rows["users"]
+    made = recbole_model(name, settings)
+    missing = carry(made, weights, ("bias", "b_ih", "b_hh"))
     with torch.no_grad():
         for key in missing:
             made.get_parameter(key).zero_()
@@ -291,7 +267,7 @@ def there(name: str, folder: Path) -> None:
         query = made(ids) if name == "nextitnet" else made(ids, lengths)
     query.square().mean().backward()
     found = {key: p.grad for key, p in made.named_parameters() if p.grad is not None} | {"query": query.detach()}
-    np.savez(folder / "found.npz", **{key: value.numpy() for key, value in found.items()})
+    answer(folder, found)
 
 
 if __name__ == "__main__":
