@@ -11,6 +11,10 @@ class AmeirError(Exception):
     """A mistake in the input: what is wrong, what was found, where, and what to do."""
 
 
+class NotFinite(AmeirError):
+    """The loss of a training was NaN or infinite; of several processes, one may say so before the others."""
+
+
 class Stopped(BaseException):
     """The user or the machine asked to stop, and what was done is saved.
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hydra.utils import get_method, instantiate
 from omegaconf import OmegaConf
+from pytorch_lightning import Trainer
 
 from ameir_pl.architecture_file import read_architecture
 from ameir_pl.baselines import BASELINES
@@ -166,7 +167,9 @@ def test_the_keys_that_are_checked_and_compared_exist() -> None:
     whole = raw_config("train", [])
     missing = object()
     for key in (*RESULT_KEYS, *TRAIN_KEYS, *LEAST):
-        if key != "dataset.train.negatives":
+        if key.startswith("trainer."):  # any setting of Lightning's
+            assert key.removeprefix("trainer.") in inspect.signature(Trainer).parameters
+        elif key != "dataset.train.negatives":
             assert OmegaConf.select(whole, key, default=missing) is not missing, key
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ameir_pl.callbacks.phase import phase_of
-from ameir_pl.errors import AmeirError
+from ameir_pl.errors import NotFinite
 from ameir_pl.progress import console
 
 EVERY = 50
@@ -21,7 +21,7 @@ EXPLODED = 1000.0
 
 
 class FiniteNumbers(pl.Callback):
-    """Raises ``AmeirError`` naming the first batch whose loss was NaN or infinite, before anything of it is saved.
+    """Raises ``NotFinite`` naming the first batch whose loss was NaN or infinite, before anything of it is saved.
 
     (It comes before the callback that saves, which has it look first.)
     """
@@ -61,13 +61,13 @@ class FiniteNumbers(pl.Callback):
             self.look(trainer, pl_module)
 
     def look(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Raise ``AmeirError`` when a loss so far was no number."""
+        """Raise ``NotFinite`` when a loss so far was no number."""
         first = -1 if self._first is None else int(self._first)
         if first < 0:
             return
         batches = max(int(trainer.num_training_batches), 1)
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        raise AmeirError(
+        raise NotFinite(
             f"{phase_of(module)}: the loss was NaN or infinite at update {first} (epoch {first // batches + 1}, batch "
             f"{first % batches + 1}, learning rate {rate:.3g}). What was saved before is kept, and the same command "
             "goes on from there. Lower dataset.train.learning_rate, set trainer.gradient_clip_val=1 or "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,44 +14,56 @@ from rich.table import Table
 
 from ameir_pl import ranks
 from ameir_pl.atomic import telling, write_sealed, write_text
-from ameir_pl.baselines.base import BASELINES, baselines_for, lacking
-from ameir_pl.cli import train
+from ameir_pl.baselines.base import BASELINES, baselines_for, lacking, options_of
 from ameir_pl.cli.command import command
+from ameir_pl.cli.compose import load_config
 from ameir_pl.cli.config import CompareConfig
-from ameir_pl.cli.ray_jobs import run_jobs
+from ameir_pl.cli.run_settings import differences, flat, result_settings, saved_config
 from ameir_pl.cli.setup import make_dataset, run_path
-from ameir_pl.cli.sweep import planned
-from ameir_pl.cli.tune import BEST
+from ameir_pl.cli.trainings import Remade, key_of, refuse, run_of, train_all
+from ameir_pl.cli.tune import BEST, TUNED_WITH
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.progress import console
-from ameir_pl.reports.comparison import Trained, cells, compare, markdown, notes
-from ameir_pl.reports.quality_cost import write_quality_cost
+from ameir_pl.reports.comparison import Trained, cells, common_settings, compare, markdown, notes, own_settings
+from ameir_pl.reports.quality_cost import check_plotly, write_quality_cost
 from ameir_pl.reports.table import METRICS, read_metrics
 from ameir_pl.schema import Schema
 
 SEARCHED = "ameir:"
-OWN = ("models", "seeds", "runs", "tuned", "plot", "run", "seed", "model", "architecture", "launcher")
-"""Keys that this command says itself to what it trains, or that are its own."""
+OWN = ("models", "seeds", "runs", "tuned", "options", "plot", "run", "launcher")
+"""Keys that are this command's own, or that it says itself to what it trains."""
+INSTEAD = {"model": "say models=[NAME], and options={NAME:{KEY:VALUE}}", "seed": "say seeds=[NUMBER]",
+           "architecture": f"say models=['{SEARCHED}NAME']"}
 
 
 @command("compare", trains=True, commands=True)
 def main(config: CompareConfig, composed: DictConfig, overrides: list[str]) -> dict[str, Any]:
     """Train models=… with seeds=… each, going on where it stopped, and write the table and the plot."""
+    refuse(overrides, INSTEAD)
     with ranks.in_turn():
         schema = make_dataset(config).prepare().schema
     models, seeds = chosen_models(config.models, schema), chosen_seeds(config.seeds)
-    rest = [o for o in overrides if key_of(o) not in OWN]
-    jobs = [(model, seed, [*rest, *_tuned(config, model), *_model(model), f"seed={seed}",
-                           f"run={config.run}.{_slug(model)}.seed{seed}"]) for model in models for seed in seeds]
-    failed = train_all([job for _, _, job in jobs], config.launcher)
     folder = run_path(config)
-    trained = [_read(folder.with_name(job[-1].removeprefix("run=")), model, _key(model)) for model, _, job in jobs
-               if job[-1] not in failed]
-    trained += [one for run in config.runs for one in _searched(folder.with_name(run), run)]
-    result = write_comparison(folder, trained, plot=config.plot) if trained else {}
+    if not config.measure_test:
+        raise AmeirError("ameir compare sets numbers of test rows side by side: leave measure_test=false out.")
+    if config.plot:
+        check_plotly()
+    searched = [one for run in chosen_runs(config.runs) for one in _searched(folder.with_name(run), run)]
+    rest = [o for o in overrides if key_of(o) not in OWN]
+    options = chosen_options(config.options, models)
+    own = {model: [*_model(model), *options[model]] for model in models}
+    settings = {model: _tuned(config, model, [*rest, *own[model]]) for model in models}
+    jobs = [(model, [*rest, *own[model], *settings[model], f"seed={seed}",
+                     f"run={config.run}.{_slug(model)}.seed{seed}"]) for model in models for seed in seeds]
+    remade = Remade(folder, config.overwrite)
+    failed = train_all([job for _, job in jobs], config.launcher, remade)
+    trained = [_read(folder.with_name(run_of(job).removeprefix("run=")), model) for model, job in jobs
+               if run_of(job) not in failed]
+    result = write_comparison(folder, [*trained, *searched], plot=config.plot) if trained or searched else {}
     if failed:
         raise AmeirError(f"{len(failed)} of {len(jobs)} trainings failed; the others are in {folder}. "
                          + " | ".join(f"{run}: {message}" for run, message in failed.items()))
+    remade.end()
     return result
 
 
@@ -62,14 +75,15 @@ def chosen_models(asked: Any, schema: Schema) -> list[str]:
     """
     if asked == "all":
         return baselines_for(schema)
-    names = [asked] if isinstance(asked, str) else list(asked)
-    if not names or len(set(names)) != len(names):
+    names = [asked] if isinstance(asked, str) else asked
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names) \
+            or len(set(names)) != len(names):
         raise AmeirError(f"models={names} must name at least one model, each once, or be all.")
     for name in names:
-        if str(name).startswith(SEARCHED):
+        if name.startswith(SEARCHED):
             continue
         if name not in BASELINES.names():
-            raise AmeirError(f"Unknown model '{name}'.{did_you_mean(str(name), BASELINES.names())} An architecture is "
+            raise AmeirError(f"Unknown model '{name}'.{did_you_mean(name, BASELINES.names())} An architecture is "
                              f"named {SEARCHED}NAME_OR_PATH.")
         if lacking(name, schema):
             raise AmeirError(f"model={name} cannot be trained on {schema.dataset}. Models for it: "
@@ -86,37 +100,40 @@ def chosen_seeds(asked: Any) -> list[int]:
     return seeds
 
 
-def key_of(override: str) -> str:
-    """Return the key of an override."""
-    return override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
+def chosen_runs(asked: list[str]) -> list[str]:
+    """Return the names of finished runs; raises ``AmeirError`` for a path, or one that is named twice."""
+    for run in asked:
+        if run in ("", ".", "..") or Path(run).name != run:
+            raise AmeirError(f"runs={asked}: '{run}' is no name of a run folder, which lie side by side.")
+    if len(set(asked)) != len(asked):
+        raise AmeirError(f"runs={asked} must name each run once.")
+    return asked
 
 
-def train_all(jobs: Sequence[list[str]], launcher: str) -> dict[str, str]:
-    """Train each of ``jobs``, the overrides of ``ameir train`` whose last is ``run=``; what is finished is not trained
-    again. Returns the message of each that failed, by its ``run=``; with launcher=ray a failure is raised."""
-    if launcher == "ray":
-        run_jobs(train.__name__, planned("train", jobs))
-        return {}
-    failed = {}
-    for number, job in enumerate(jobs, 1):
-        console().print(f"Training {number} of {len(jobs)}: {job[-1]}", markup=False)
-        try:
-            train.main(job)
-        except AmeirError as error:
-            console().print(f"{job[-1]} failed: {error}", markup=False)
-            failed[job[-1]] = str(error)
-    return failed
+def chosen_options(asked: Any, models: Sequence[str]) -> dict[str, list[str]]:
+    """Return the overrides of each model's own options; raises ``AmeirError`` for a model that is not compared."""
+    options = {} if asked is None else asked
+    if not isinstance(options, dict) or not all(isinstance(values, dict) for values in options.values()):
+        raise AmeirError(f"options={asked} must be {{MODEL: {{KEY: VALUE}}}}.")
+    for name in options:
+        if name not in models or str(name).startswith(SEARCHED):
+            raise AmeirError(f"options={{{name}: …}}: there is no such model among models={list(models)}."
+                             + did_you_mean(str(name), models))
+    return {model: [f"++model.options.{key}={json.dumps(value)}" for key, value in options.get(model, {}).items()]
+            for model in models}
 
 
 def write_comparison(folder: Path, trained: Sequence[Trained], *, plot: bool) -> dict[str, Any]:
     """Show the table of ``trained`` and write it to ``folder``: comparison.json, comparison.md, quality_cost.html."""
     lines, first = compare(trained), trained[0].metrics
-    result = {"dataset": first["dataset"], "protocol": first["protocol"], "rows": first["rows"],
+    common = common_settings(lines)
+    result = {"dataset": first["dataset"], "protocol": first["protocol"], "rows": first["rows"], "settings": common,
               "models": {line.model: {
                   "seeds": list(line.seeds), "test": line.means, "deviation": line.deviations, "params": line.params,
                   "embedding_params": line.embedding_params, "seconds": line.seconds,
                   "samples_per_second": line.samples_per_second, "published": line.published,
-                  **({"loss": line.loss} if line.loss else {})} for line in lines}}
+                  "settings": own_settings(line, common), **({"loss": line.loss} if line.loss else {})}
+                  for line in lines}}
     out = console(results=True)
     header, rows = cells(lines)
     table = Table(*header)
@@ -145,17 +162,22 @@ def _model(model: str) -> list[str]:
     return [f"model={model}"]
 
 
-def _tuned(config: CompareConfig, model: str) -> list[str]:
+def _tuned(config: CompareConfig, model: str, job: Sequence[str]) -> list[str]:
     """The overrides that ``ameir tune`` found, where they are asked for."""
     if not config.tuned:
         return []
     path = run_path(config).with_name(f"tune-{_key(model)}") / BEST
+    again = f"`ameir tune dataset={config.dataset.name} {' '.join(_model(model))}`"
     try:
-        values = yaml.safe_load(path.read_text())
-        return [f"{key}={value}" for key, value in values["overrides"].items()]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise AmeirError(f"tuned=true needs {path}, which is missing or damaged. Make it with `ameir tune "
-                         f"dataset={config.dataset.name} model={_key(model)}`.") from error
+        best = yaml.safe_load(path.read_text())
+        found, with_ = [f"{key}={value}" for key, value in best["overrides"].items()], dict(best["settings"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise AmeirError(f"tuned=true needs {path}, which is missing or damaged. Make it with {again}.") from error
+    others = differences(with_, flat(load_config("train", list(job))[1], TUNED_WITH))
+    if others:
+        raise AmeirError(f"tuned=true: {path} was found with other settings: {'; '.join(others[:5])} (there -> asked "
+                         f"for). Repeat its settings, or tune again: {again}.")
+    return found
 
 
 def _key(model: str) -> str:
@@ -166,15 +188,24 @@ def _slug(model: str) -> str:
     return re.sub(r"[^\w.+-]", "-", model)
 
 
-def _read(folder: Path, model: str, key: str) -> Trained:
+def _read(folder: Path, model: str) -> Trained:
     metrics = read_metrics(folder / METRICS)
-    return Trained(model, key, metrics, next(iter(metrics["models"].values())))
+    settings, defaults = result_settings(folder), {} if model.startswith(SEARCHED) else options_of(model)
+    given = {key.removeprefix("model.options."): value
+             for key, value in flat(saved_config(folder), ["model.options"]).items()}
+    usual = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    options = {name: value for name, value in given.items() if value is not None and value != usual.get(name)}
+    return Trained(model, _key(model), metrics, next(iter(metrics["models"].values())),
+                   settings | ({"options": options} if options else {}))
 
 
 def _searched(folder: Path, run: str) -> Iterable[Trained]:
     if not (folder / METRICS).is_file():
         raise AmeirError(f"runs: {folder} has no {METRICS}. Finish that search first, or leave the run out.")
     metrics = read_metrics(folder / METRICS)
-    return [Trained(f"{name} ({run})", name, metrics, row) for name, row in metrics["models"].items()]
-
-
+    if not all(row.get("test") for row in metrics["models"].values()):
+        raise AmeirError(f"runs: {folder} has no numbers of test rows (measure_test=false). Leave the run out, or "
+                         "search again without that.")
+    return [Trained(f"{name} ({run})", name if name.startswith("AMEIR") else name.lower(), metrics, row,
+                    result_settings(folder), search_seconds=sum(metrics["seconds"].values()))
+            for name, row in metrics["models"].items()]

@@ -155,6 +155,7 @@ class CompareConfig(Config):
         seeds: how many, from 1 on, or a list.
         runs: finished runs of the search whose models are set beside.
         tuned: train each model with what ``ameir tune`` found best for it.
+        options: of models, by name, where they are not to have their defaults: ``{dcn: {layers: 1}}``.
         plot: write quality_cost.html.
     """
 
@@ -162,6 +163,7 @@ class CompareConfig(Config):
     seeds: Any = 1
     runs: list[str] = field(default_factory=list)
     tuned: bool = False
+    options: Any = None
     plot: bool = True
 
 
@@ -210,7 +212,8 @@ CONFIGS: dict[str, type] = {"search": Config, "train": Config, "export": ExportC
 
 RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.on_bad_row", "dataset.options", "dataset.stages",
                "dataset.model", "dataset.train", "budget", "space", "optimizer", "scheduler", "trainer.precision",
-               "seed", "fairness", "inherit", "measure_test")
+               "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm", "trainer.accumulate_grad_batches",
+               "trainer.limit_train_batches", "seed", "fairness", "inherit", "measure_test")
 """What a run's results depend on: a run folder holds results of one such configuration."""
 
 TRAIN_KEYS = ("model.name", "model.options", "architecture")

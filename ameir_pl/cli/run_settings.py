@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,12 @@ from ameir_pl.search.lock import RunLock
 
 RESULTS = ("stage1", "stage2", "stage3", "model", "metrics.json")
 """What makes a folder a run with results."""
+TOLD = ("dataset.max_len", "dataset.model.embedding_size", "dataset.model.mlp", "dataset.model.block_dropout",
+        "dataset.model.mlp_dropout", "dataset.train.batch_size", "dataset.train.learning_rate",
+        "dataset.train.weight_decay", "dataset.train.loss", "dataset.train.negatives", "budget.finetune_epochs",
+        "budget.patience", "optimizer._target_", "scheduler._target_", "trainer.precision",
+        "trainer.gradient_clip_val", "data_fingerprint")
+"""What is told beside a model's numbers."""
 
 
 def recover(path: Path) -> None:
@@ -49,22 +55,14 @@ def check_run_folder(path: Path, config: Config, composed: DictConfig, *, begins
         begins: whether the command makes a run's results from the start, so that overwriting leaves none of the old.
         keys: what must agree.
     """
-    saved_file = path / "config.yaml"
     if not has_results(path):
         return
-    try:
-        saved = OmegaConf.load(saved_file)
-        old_name = OmegaConf.select(saved, "dataset.name")
-    except Exception as error:  # yaml raises many kinds; all mean a damaged file
-        raise AmeirError(f"{saved_file} is damaged: {' '.join(str(error).split())}. Choose another run=…, or delete "
-                         "the folder.") from error
-    differences = []
-    for key in keys:
-        old, new = (_plain(OmegaConf.select(c, key)) for c in (saved, composed))  # type: ignore[arg-type]
-        differences += _differences(key, old, new)
-    if not differences or (config.overwrite and begins and old_name == config.dataset.name):
+    saved = saved_config(path)
+    old_name = OmegaConf.select(saved, "dataset.name")
+    found = differences(flat(saved, keys), flat(composed, keys))
+    if not found or (config.overwrite and begins and old_name == config.dataset.name):
         return
-    shown = "; ".join(differences[:5]) + ("; …" if len(differences) > 5 else "")
+    shown = "; ".join(found[:5]) + ("; …" if len(found) > 5 else "")
     what = "replace its results with overwrite=true" if begins else "begin it anew with its first command"
     raise AmeirError(f"{path} has results of other settings: {shown} (there -> asked for). Choose another run=…, "
                      f"repeat its settings, or {what}.")
@@ -81,6 +79,42 @@ def check_run_data(path: Path, fingerprint: str, *, overwrite: bool) -> None:
                          "command and overwrite=true.")
 
 
+def flat(config: Any, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the values at and below ``keys`` of a configuration, each by its whole key."""
+    found: dict[str, Any] = {}
+
+    def walk(key: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                walk(f"{key}.{name}", inner)
+        else:
+            found[key] = value
+
+    for key in keys:
+        walk(key, _plain(OmegaConf.select(config, key)))
+    return found
+
+
+def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Return ``key: there -> asked for`` of all that differs between two :func:`flat` configurations."""
+    return [f"{key}: {there.get(key)} -> {asked.get(key)}" for key in {**there, **asked}
+            if there.get(key) != asked.get(key)]
+
+
+def result_settings(path: Path) -> dict[str, Any]:
+    """Return what a trained model's numbers depend on beside its seed, by short names; nulls are left out.
+
+    Args:
+        path: the run folder.
+
+    Raises:
+        AmeirError: its config.yaml is missing or damaged.
+    """
+    shown = {key.removeprefix("dataset.model.").removeprefix("dataset.train.").removeprefix("budget.")
+             .removesuffix("._target_"): value for key, value in flat(saved_config(path), TOLD).items()}
+    return {key: value for key, value in shown.items() if value is not None and not key.endswith("._partial_")}
+
+
 def settings_fingerprint(composed: DictConfig, keys: Sequence[str] = RESULT_KEYS) -> str:
     """Return 16 hex digits that change with every setting a run's results depend on."""
     values = {key: _plain(OmegaConf.select(composed, key)) for key in keys}
@@ -91,7 +125,13 @@ def _plain(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def _differences(key: str, old: Any, new: Any) -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [line for k in sorted({*old, *new}) for line in _differences(f"{key}.{k}", old.get(k), new.get(k))]
-    return [] if old == new else [f"{key}: {old} -> {new}"]
+def saved_config(path: Path) -> Any:
+    """Return a run folder's config.yaml; raises ``AmeirError`` where it is missing or damaged."""
+    file = path / "config.yaml"
+    try:
+        saved = OmegaConf.load(file)
+        OmegaConf.select(saved, "dataset.name")
+        return saved
+    except Exception as error:  # yaml raises many kinds; all mean a damaged file
+        raise AmeirError(f"{file} is damaged: {' '.join(str(error).split())}. Choose another run=…, or delete the "
+                         "folder.") from error

@@ -83,8 +83,8 @@ def planned(config_name: str, lists: Sequence[Sequence[str]]) -> list[Job]:
         raise AmeirError("launcher=ray starts the processes of a sweep itself: give the command once, without "
                          "torchrun, and to one task of srun.")
     composed = [load_config(config_name, list(overrides)) for overrides in lists]
-    differ = [at for at, values in enumerate(zip(*lists, strict=True)) if len(set(values)) > 1]
-    jobs = [_job(number, overrides, tuple(overrides[at] for at in differ), *both)
+    common = set(lists[0]).intersection(*lists)
+    jobs = [_job(number, overrides, tuple(o for o in overrides if len(lists) > 1 and o not in common), *both)
             for number, (overrides, both) in enumerate(zip(lists, composed, strict=True), 1)]
     first: dict[Path, Job] = {}
     for job in jobs:

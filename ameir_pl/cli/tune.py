@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
+import torch
 import yaml
 from omegaconf import DictConfig
 from rich.table import Table
+from torch import nn
 
 from ameir_pl import ranks
 from ameir_pl.atomic import telling, write_sealed, write_text
+from ameir_pl.baselines.base import Found
 from ameir_pl.cli import train
 from ameir_pl.cli.command import command
 from ameir_pl.cli.config import TuneConfig
-from ameir_pl.cli.setup import make_dataset, run_path
-from ameir_pl.errors import AmeirError, did_you_mean
+from ameir_pl.cli.run_settings import flat
+from ameir_pl.cli.setup import make_baseline, make_dataset, run_path
+from ameir_pl.cli.trainings import Remade, key_of
+from ameir_pl.errors import AmeirError, NotFinite, did_you_mean
 from ameir_pl.progress import console
 from ameir_pl.schema import Schema
 
 BEST = "best.yaml"
 SAMPLERS = ("grid", "optuna")
-OWN = ("sampler", "trials", "learning_rates", "weight_decays", "dropouts", "run", "launcher", "measure_test",
-       "dataset.train.learning_rate", "dataset.train.weight_decay", "dataset.model.mlp_dropout",
-       "dataset.model.block_dropout")
+OWN = ("sampler", "trials", "learning_rates", "weight_decays", "dropouts", "run", "launcher")
+INSTEAD = {"dataset.train.learning_rate": "say learning_rates=[NUMBER]",
+           "dataset.train.weight_decay": "say weight_decays=[NUMBER]", "measure_test": "test rows are left alone",
+           **{f"dataset.model.{name}": "say dropouts=[NUMBER]" for name in ("mlp_dropout", "block_dropout")}}
+TUNED_WITH = ("architecture", "model.options", "dataset.max_len", "dataset.model.embedding_size", "dataset.model.mlp",
+              "dataset.train.batch_size", "dataset.train.loss", "dataset.train.negatives", "optimizer", "scheduler",
+              "trainer.gradient_clip_val")
+"""Settings that what was found holds for."""
 OPTUNA_TRIALS = 30
 
 _L2, _DROPOUT = [1e-3, 1e-4, 1e-5, 1e-6], [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
@@ -40,7 +52,8 @@ APPENDIX_D: dict[str, dict[str, list[float]]] = {
 Point = tuple[float, float, float]
 """Learning rate, L2, dropout."""
 Trials = list[tuple[Point, float]]
-"""Points and their fitness on the validation rows."""
+"""Points and their fitness on the validation rows, ``FAILED`` where the loss was no number."""
+FAILED = float("-inf")
 
 
 @command("tune", trains=True, commands=True)
@@ -54,34 +67,47 @@ def main(config: TuneConfig, composed: DictConfig, overrides: list[str]) -> dict
                          "run='${model.name}-${dataset.train.learning_rate}'`.")
     with ranks.in_turn():
         schema = make_dataset(config).prepare().schema
-    values = candidates(config, schema)
-    rest = [o for o in overrides if o.lstrip("+~").split("=", 1)[0] not in OWN]
+    values = learned(config, schema, candidates(config, schema))
+    tried = {key_of(o) for o in as_overrides((0.0, 0.0, 0.0), schema, config.model.name)} | {"measure_test"}
+    for override in (o for o in overrides if key_of(o) in tried):
+        console().print(f"{override} is not used: {INSTEAD[key_of(override)]}.", markup=False)
+    rest = [o for o in overrides if key_of(o) not in tried.union(OWN)]
     folder = run_path(config)
-    trials: Trials = []
+    remade, trials = Remade(folder, config.overwrite), Trials()
     propose = proposals(config, values)
     while (point := propose(trials)) is not None:
         settings = as_overrides(point, schema, config.model.name)
         console().print(f"Trial {len(trials) + 1}: {' '.join(settings)}", markup=False)
-        metrics = train.main([*rest, *settings, "measure_test=false", f"run={folder.name}.trial-{_digest(*point)}"])
-        valid = next(iter(metrics["models"].values()))["valid"]
-        trials.append((point, valid["auc"] if "auc" in valid else valid["ndcg@5"]))
+        job = [*rest, *settings, "measure_test=false", f"run={folder.name}.trial-{_digest(*point)}"]
+        try:
+            valid = next(iter(train.main(remade.rest(job))["models"].values()))["valid"]
+            remade.add(job)
+            trials.append((point, valid["auc"] if "auc" in valid else valid["ndcg@5"]))
+        except NotFinite as error:
+            if ranks.world() > 1:
+                raise
+            console().print(f"Trial {len(trials) + 1} failed: {error}", markup=False)
+            trials.append((point, FAILED))
     best = max(range(len(trials)), key=lambda i: trials[i][1])
+    if trials[best][1] == FAILED:
+        raise AmeirError(f"None of the {len(trials)} trials ended with finite numbers. Give smaller learning_rates=….")
     chosen = as_overrides(trials[best][0], schema, config.model.name)
     result = {"dataset": schema.dataset, "model": config.model.name, "seed": config.seed, "sampler": config.sampler,
-              "trials": [{"learning_rate": p[0], "weight_decay": p[1], "dropout": p[2], "valid": score}
-                         for p, score in trials], "best": best}
+              "trials": [{"learning_rate": p[0], "weight_decay": p[1], "dropout": p[2],
+                          "valid": None if score == FAILED else score} for p, score in trials], "best": best}
     if ranks.writes():
         with telling(folder, "The trials are whole: make room and give the same command."):
             folder.mkdir(parents=True, exist_ok=True)
             write_sealed(folder / "trials.json", result)
             plain = {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in chosen)}
-            write_text(folder / BEST, yaml.safe_dump({"overrides": plain, "valid": trials[best][1]}, sort_keys=False))
+            write_text(folder / BEST, yaml.safe_dump({"overrides": plain, "valid": trials[best][1], "settings": flat(
+                composed, TUNED_WITH)}, sort_keys=False))
     _show(trials, schema)
     out = console(results=True)
     out.print(f"Wrote {folder}. The best, chosen on validation rows alone:", markup=False)
-    model = "" if config.architecture is None else f" architecture={config.architecture}"
-    out.print(f"  ameir train dataset={config.dataset.name} model={config.model.name}{model} {' '.join(chosen)}",
-              markup=False, soft_wrap=True)
+    others = [o for o in rest if key_of(o) not in ("overwrite", "debug")]
+    out.print(f"  ameir train {shlex.join([*others, *chosen])}", markup=False, soft_wrap=True)
+    remade.end()
     return result
 
 
@@ -100,6 +126,30 @@ def candidates(config: TuneConfig, schema: Schema) -> dict[str, list[float]]:
                                 " of at least 0."))
         found[key] = values
     return found
+
+
+def learned(config: TuneConfig, schema: Schema, values: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Return the values to try with model=…: of dropout only the first where the model has none.
+
+    Raises:
+        AmeirError: the model is not trained by gradients.
+    """
+    if config.model.name == "ameir":
+        return values
+    with torch.device("meta"):
+        model = make_baseline(config.model.name, config=with_dropout(config), schema=schema)
+    if not any(p.requires_grad for p in model.parameters()):
+        raise AmeirError(f"model={config.model.name} has nothing that a learning rate, L2 or dropout could change.")
+    if isinstance(model, Found) or any(isinstance(part, nn.Dropout) and part.p > 0 for part in model.modules()):
+        return values
+    console().print(f"{config.model.name} has no dropout here: it is left out.", markup=False)
+    return {**values, "dropouts": values["dropouts"][:1]}
+
+
+def with_dropout(config: TuneConfig) -> TuneConfig:
+    """Return a copy whose models have dropout, if they have any."""
+    model = replace(config.dataset.model, mlp_dropout=0.5, block_dropout=0.5)
+    return replace(config, dataset=replace(config.dataset, model=model))
 
 
 def proposals(config: TuneConfig, values: dict[str, list[float]]) -> Callable[[Trials], Point | None]:
@@ -134,7 +184,7 @@ def _optuna(config: TuneConfig, values: dict[str, list[float]]) -> Callable[[Tri
             seed=int(_digest(config.seed, len(trials)), 16), n_startup_trials=min(10, count // 3 + 1)))
         for point, score in trials:
             study.add_trial(optuna.trial.create_trial(params=dict(zip(spaces, point, strict=True)),
-                                                      distributions=spaces, value=score))
+                                                      distributions=spaces, value=max(score, 0.0)))
         asked = study.ask(spaces)
         return tuple(float(f"{asked.params[key]:.4g}") for key in spaces)  # type: ignore[return-value]
 
@@ -159,5 +209,5 @@ def _show(trials: Trials, schema: Schema) -> None:
     table = Table("learning rate", "L2", "dropout", "valid AUC" if schema.task == "ctr" else "valid NDCG@5",
                   title=f"{schema.dataset}: the ten best of {len(trials)} trials", title_justify="left")
     for (rate, decay, dropout), score in sorted(trials, key=lambda t: -t[1])[:10]:
-        table.add_row(f"{rate:g}", f"{decay:g}", f"{dropout:g}", f"{score:.4f}")
+        table.add_row(f"{rate:g}", f"{decay:g}", f"{dropout:g}", f"{score:.4f}" if score > FAILED else "-")
     console(results=True).print(table)

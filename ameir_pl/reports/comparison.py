@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ameir_pl.errors import AmeirError
@@ -22,12 +22,16 @@ class Trained:
         key: its name among the paper's numbers.
         metrics: the whole of the file.
         row: the model's entry in it.
+        settings: what it was trained with.
+        search_seconds: of a model that a search found, what all of the search took.
     """
 
     model: str
     key: str
     metrics: Mapping[str, Any]
     row: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    search_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,12 @@ class Line:
         means: of each metric of the test rows, ``full_`` before those of the full ranking.
         deviations: their standard deviations over seeds (n - 1); empty for one seed.
         params, embedding_params: weights beside the embedding matrix, and of it.
-        seconds: of training, the mean.
-        samples_per_second: training rows a second, the mean; 0 where nothing was trained.
+        seconds: of training and the validation after each epoch, the mean.
+        samples_per_second: training rows over those seconds, the mean; 0 where nothing was trained.
         published: the paper's numbers.
         loss: the model's own, empty where it is the dataset's.
+        settings: what it was trained with, by short names, and ``options`` that are not its defaults.
+        search_seconds: of a model that a search found, what all of the search took.
     """
 
     model: str
@@ -56,6 +62,8 @@ class Line:
     samples_per_second: float
     published: dict[str, float]
     loss: str
+    settings: dict[str, Any]
+    search_seconds: float
 
 
 def compare(trained: Sequence[Trained]) -> list[Line]:
@@ -87,7 +95,7 @@ def _line(model: str, found: Sequence[Trained]) -> Line:
         for name, value in {**one.row["test"], **full}.items():
             values.setdefault(name, []).append(value)
     training = [one.row["seconds"] - one.row.get("finding_seconds", 0.0) for one in found]
-    speeds = [one.row["epochs"] * one.metrics["rows"]["train"] / seconds
+    speeds = [one.row["epochs"] * _read_an_epoch(one) / seconds
               for one, seconds in zip(found, training, strict=True) if seconds > 0]
     first = found[0]
     generated = "planted" in first.metrics
@@ -97,7 +105,33 @@ def _line(model: str, found: Sequence[Trained]) -> Line:
         {name: statistics.stdev(v) for name, v in values.items()} if len(found) > 1 else {},
         first.row["params"], first.row["embedding_params"], statistics.fmean(o.row["seconds"] for o in found),
         statistics.fmean(speeds) if speeds else 0.0,
-        {} if generated else PUBLISHED.get(first.metrics["dataset"], {}).get(first.key, {}), first.row.get("loss", ""))
+        {} if generated else PUBLISHED.get(first.metrics["dataset"], {}).get(first.key, {}), first.row.get("loss", ""),
+        dict(first.settings), first.search_seconds)
+
+
+def _read_an_epoch(one: Trained) -> int:
+    """Return the training rows that an epoch reads: whole batches."""
+    rows = int(one.metrics["rows"]["train"])
+    batch = min(one.settings.get("batch_size", rows), rows) or 1
+    return rows // batch * batch
+
+
+def common_settings(lines: Sequence[Line]) -> dict[str, Any]:
+    """Return the settings that most lines have, options of single models left out."""
+    keys = dict.fromkeys(key for line in lines for key in line.settings if key != "options")
+    found = {}
+    for key in keys:
+        values = [line.settings.get(key) for line in lines]
+        value = max(values, key=values.count)
+        if value is not None:
+            found[key] = value
+    return found
+
+
+def own_settings(line: Line, common: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a line has otherwise than :func:`common_settings`."""
+    return {key: line.settings.get(key) for key in {**common, **line.settings}
+            if line.settings.get(key) != common.get(key)}
 
 
 def cells(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
@@ -127,12 +161,28 @@ def notes(lines: Sequence[Line], metrics: Mapping[str, Any]) -> list[str]:
     rows = ", ".join(f"{count:,} {split}" for split, count in metrics["rows"].items())
     found = [f"{metrics['dataset']}, {metrics['protocol']}; rows: {rows}. Numbers are of the test rows; the best "
              "epoch was chosen on the validation rows."]
+    common = common_settings(lines)
+    if common:
+        found.append(f"Settings: {_said(common)}.")
+    found += [f"{line.model} has {_said(own)}." for line in lines if (own := own_settings(line, common))]
     found += [f"* {line.model} is trained with its own loss: {line.loss}." for line in lines if line.loss]
+    found.append("Parameters are those beside the embedding matrix: weights of the first order, vectors of users and "
+                 "tables of crosses among them. Seconds are those of training with the validation after each epoch, "
+                 "samples/s the training rows over them.")
+    found += [f"{line.model} was finetuned in these seconds; its search took {line.search_seconds:,.0f} in all."
+              for line in lines if line.search_seconds]
+    if len({line.seeds for line in lines}) > 1:
+        found.append("Seeds are not the same: " + "; ".join(f"{line.model} {', '.join(map(str, line.seeds))}"
+                                                            for line in lines) + ".")
     if "planted" in metrics:
         found.append("These are generated data; the paper's numbers are not set beside them.")
     elif any(line.published for line in lines):
         found.append("The paper's numbers are of its own rows and settings.")
     return found
+
+
+def _said(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
 
 
 def markdown(lines: Sequence[Line], metrics: Mapping[str, Any]) -> str:

@@ -9,8 +9,11 @@ from typing import Any
 
 from torch import nn
 
+from ameir_pl import ranks
 from ameir_pl.baselines.base import Found
 from ameir_pl.batch import Batch
+from ameir_pl.errors import NotFinite
+from ameir_pl.progress import console
 from ameir_pl.search.evaluator import evaluate
 from ameir_pl.search.problem import Problem
 
@@ -43,7 +46,7 @@ class Finding:
 
     def trial(self, model: nn.Module, number: int, epochs: float) -> float:
         """Train the ``number``-th of several models for ``epochs``, a part of one or several, and return its fitness on
-        ``budget.valid_rows`` fixed validation rows."""
+        ``budget.valid_rows`` fixed validation rows; -inf where the loss was no number."""
         problem, phase = self._problem, f"trial/{self._baseline}"
 
         def fitness() -> float:
@@ -51,7 +54,13 @@ class Finding:
             return evaluate(model, rows, problem.objective)[problem.objective.fitness]
 
         with self._seeded(f"{phase}/{number}"):
-            score, seconds = problem.engine.trial(model, fitness, epochs=epochs, phase=phase, number=number)
+            try:
+                score, seconds = problem.engine.trial(model, fitness, epochs=epochs, phase=phase, number=number)
+            except NotFinite as error:
+                if ranks.world() > 1:
+                    raise
+                console().print(f"This one is the worst: {error}", markup=False)
+                score, seconds = float("-inf"), 0.0
         self.seconds += seconds
         return score
 

@@ -140,6 +140,7 @@ def test_a_folder_of_other_settings_is_not_touched(copied: Tiny) -> None:
     for main, change, shown in ((search.main, "seed=7", "seed: 1 -> 7"),
                                 (derive.main, "fairness=full", "fairness: split -> full"),
                                 (finetune.main, "dataset.model.embedding_size=8", "embedding_size: 4 -> 8"),
+                                (finetune.main, "trainer.gradient_clip_val=1", "gradient_clip_val: None -> 1"),
                                 (evaluate.main, "budget.samples=7", "budget.samples: 6 -> 7")):
         with pytest.raises(AmeirError, match=rf"results of other settings: .*{shown} \(there -> asked for\)"):
             main(copied(change))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from ameir_pl.atomic import unsealed
+from ameir_pl.atomic import unsealed, write_sealed
 from ameir_pl.baselines.base import BASELINES, baselines_for
 from ameir_pl.cli import compare, train, tune
+from ameir_pl.cli.compose import load_config
 from ameir_pl.cli.engine import LightningEngine
+from ameir_pl.cli.run_settings import flat
 from ameir_pl.errors import AmeirError
 from tests.models.examples import ctr_schema, retrieval_schema
 from tests.tiny import Tiny
@@ -60,17 +64,63 @@ def test_what_tuning_found_is_used(tiny: Tiny) -> None:
     compare.main(tiny("models=[dnn]", "tuned=true", *short))
     config = (tiny.folder("compare.dnn.seed1") / "config.yaml").read_text()
     assert "learning_rate: 0.02" in config and "mlp_dropout: 0.4" in config and "weight_decay: 0.001" in config
+    with pytest.raises(AmeirError, match=r"found with other settings: .*embedding_size: 4 -> 8 .*ameir tune dataset="):
+        compare.main(tiny("models=[dnn]", "tuned=true", "run=other", "dataset.model.embedding_size=8", *short))
+
+
+def test_an_architecture_is_not_trained_with_what_another_was_tuned_for(tiny: Tiny) -> None:
+    folder = tiny.folder("tune-ameir")
+    folder.mkdir(parents=True)
+    settings = {**flat(load_config("train", tiny("model=ameir", "architecture=paper/alimama_1"))[1], tune.TUNED_WITH)}
+    (folder / "best.yaml").write_text(yaml.safe_dump({"overrides": {"dataset.train.learning_rate": 0.02}, "valid": 0.5,
+                                                      "settings": settings}))
+    with pytest.raises(AmeirError, match="architecture: paper/alimama_1 -> paper/alimama_2"):
+        compare.main(tiny("models=['ameir:paper/alimama_2']", "tuned=true", "plot=false"))
+
+
+def test_options_of_single_models(tiny: Tiny) -> None:
+    result = compare.main(tiny("models=[dcn,dnn]", "options={dcn:{layers:1}}", "budget.finetune_epochs=1"))
+    assert result["models"]["dcn"]["settings"] == {"options": {"layers": 1}} and not result["models"]["dnn"]["settings"]
+    assert result["settings"]["embedding_size"] == 4 and result["settings"]["finetune_epochs"] == 1
+    text = (tiny.folder("compare") / "comparison.md").read_text()
+    assert "- dcn has options={'layers': 1}." in text and "batch_size=128" in text
 
 
 MISTAKES = {"models=[]": "at least one model", "models=[dnn,dnn]": "each once", "models=[dnnn]": "Did you mean 'dnn'",
             "seeds=0": "seeds=0 must be", "seeds=[1,1]": "different whole numbers", "seeds=x": "seeds=x must be",
-            "runs=[nowhere]": "nowhere has no metrics.json", "colour=red": "Unknown configuration key 'colour'"}
+            "runs=[nowhere]": "nowhere has no metrics.json", "runs=[a/b]": "no name of a run folder",
+            "runs=[a,a]": "each run once", "models=5": "at least one model", "models=null": "at least one model",
+            "models=[5]": "at least one model", "measure_test=false": "leave measure_test=false out",
+            "model=din": r"sets model itself, and model=din would be lost: say models=\[NAME\]",
+            "seed=7": r"seed=7 would be lost: say seeds=\[NUMBER\]", "architecture=paper/alimama_1": "say models=",
+            "++model.options.layers=1": "say models=", "options=3": "options=3 must be", "options={dnn:3}": "must be",
+            "options={din:{units:3}}": "no such model among",
+            "colour=red": "Unknown configuration key 'colour'"}
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes(mistake: str, tiny: Tiny) -> None:
+def test_mistakes_are_said_before_anything_is_trained(mistake: str, tiny: Tiny,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "main", lambda _: pytest.fail("trained"))
     with pytest.raises(AmeirError, match=MISTAKES[mistake]):
         compare.main(tiny("models=[dnn]", mistake, "budget.finetune_epochs=1"))
+
+
+def test_searches_without_numbers_of_test_rows(copied: Tiny) -> None:
+    path = copied.folder() / "metrics.json"
+    known = unsealed(json.loads(path.read_text()))
+    for row in known["models"].values():
+        row["test"] = {}
+    write_sealed(path, known)
+    with pytest.raises(AmeirError, match="default has no numbers of test rows"):
+        compare.main(copied("models=[dnn]", "runs=[default]", "plot=false"))
+
+
+def test_no_plotly(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "plotly.subplots", None)
+    monkeypatch.setattr(train, "main", lambda _: pytest.fail("trained"))
+    with pytest.raises(AmeirError, match="needs Plotly.*plot=false"):
+        compare.main(tiny("models=[dnn]"))
 
 
 def test_all_are_those_that_the_dataset_allows(tmp_path: Path) -> None:

@@ -34,6 +34,12 @@ def test_every_combination_is_a_job() -> None:
         sweep(["seed=[1"])
 
 
+def test_jobs_may_have_different_numbers_of_overrides(tiny: Tiny, one_process: None) -> None:
+    jobs = planned("train", [tiny("model=dnn", "run=a"), tiny("model=ameir", "architecture=like/din", "run=b")])
+    assert [job.overrides for job in jobs] == [
+        ("model=dnn", "run=a"), ("model=ameir", "architecture=like/din", "run=b")]
+
+
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOCAL_RANK", "SLURM_NTASKS", "SLURM_STEP_ID", "RAY_ADDRESS"):

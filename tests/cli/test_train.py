@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
+from ameir_pl.baselines.blocks import plain
 from ameir_pl.cli import derive, evaluate, search, train
-from ameir_pl.errors import AmeirError
+from ameir_pl.cli.engine import LightningEngine
+from ameir_pl.errors import AmeirError, NotFinite
 from ameir_pl.export.bundle import read_bundle
 from tests.tiny import Tiny, contents, numbers
 
@@ -47,3 +50,20 @@ def test_an_architecture(tiny: Tiny, finished: Tiny, monkeypatch: pytest.MonkeyP
     path.write_text(path.read_text().split("mlp:")[0] + "mlp: []\n")
     with pytest.raises(AmeirError, match="trained from another architecture.*overwrite=true"):
         train.main(command)
+
+
+def test_a_graph_whose_loss_is_no_number_is_the_worst(tiny: Tiny, monkeypatch: pytest.MonkeyPatch,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    trial, seen = LightningEngine.trial, []
+
+    def broken(self: LightningEngine, model: Any, score: Any, *, number: int, **more: Any) -> tuple[float, float]:
+        seen.append(model)
+        if number == 1:
+            raise NotFinite("trial/autoctr: the loss was NaN")
+        return trial(self, model, score, number=number, **more)
+
+    monkeypatch.setattr(LightningEngine, "trial", broken)
+    metrics = train.main(tiny("model=autoctr", "model.options.trials=2", "model.options.population=2",
+                              "model.options.epochs=0.5"))
+    assert metrics["models"]["AUTOCTR"]["found"]["blocks"] == plain(seen[1].graph) != plain(seen[0].graph)
+    assert "This one is the worst: trial/autoctr" in capsys.readouterr().err

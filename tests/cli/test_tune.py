@@ -37,6 +37,25 @@ def test_a_grid(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert tune.main(tiny(*SHORT, *VALUES)) == result
 
 
+def test_a_trial_whose_loss_is_no_number_is_the_worst(tiny: Tiny) -> None:
+    asked = tiny(*SHORT, "learning_rates=[0.01,1e20]", "weight_decays=[0.0]", "dropouts=[0.0]")
+    for _ in range(2):  # the second time goes on with what is there
+        result = tune.main(asked)
+        assert result["best"] == 0 and [t["valid"] is None for t in result["trials"]] == [False, True]
+    with pytest.raises(AmeirError, match="None of the 1 trials ended with finite numbers"):
+        tune.main(tiny(*SHORT, "run=bad", "learning_rates=[1e20]", "weight_decays=[0.0]", "dropouts=[0.0]"))
+
+
+def test_only_what_the_model_has_is_tried(tiny: Tiny, beauty: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    result = tune.main(tiny("model=fm", *VALUES, "budget.finetune_epochs=1"))
+    assert [t["dropout"] for t in result["trials"]] == [0.0, 0.0]
+    said = capsys.readouterr()
+    assert "fm has no dropout here" in said.err and "mlp_dropout=0.3 is not used: say dropouts" in said.err
+    assert "budget.finetune_epochs=1" in said.out, "the command that is shown gives the same model"
+    with pytest.raises(AmeirError, match="model=pop has nothing that a learning rate"):
+        tune.main(beauty("model=pop"))
+
+
 def test_optuna_repeats_itself_when_it_goes_on(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = tiny(*SHORT, "sampler=optuna", "trials=4")
     with monkeypatch.context() as patch:

@@ -3,22 +3,23 @@ belong."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 
 from ameir_pl.errors import AmeirError
-from ameir_pl.reports.comparison import Trained, cells, compare, markdown
+from ameir_pl.reports.comparison import Trained, cells, common_settings, compare, markdown, notes, own_settings
 from ameir_pl.reports.published import PUBLISHED
 
 
 def trained(model: str, seed: int, auc: float, *, seconds: float = 2.0, dataset: str = "criteo", rows: int = 100,
-            loss: str = "", **more: Any) -> Trained:
+            loss: str = "", settings: dict[str, Any] | None = None, **more: Any) -> Trained:
     row = {"valid": {}, "test": {"auc": auc, "logloss": 1 - auc}, "params": 10, "embedding_params": 20,
            "seconds": seconds, "epochs": 3, "best_epoch": 2, **({"loss": loss} if loss else {})}
     metrics = {"dataset": dataset, "protocol": "time split", "rows": {"train": rows, "test": 10}, "seed": seed, **more}
-    return Trained(model, model, metrics, row)
+    return Trained(model, model, metrics, row, settings or {})
 
 
 AUCS = {"dnn": [0.7, 0.71, 0.73], "xdeepfm": [0.8, 0.79, 0.805], "mine": [0.5]}
@@ -43,6 +44,29 @@ def test_speed_is_of_training_without_finding() -> None:
     one.row["finding_seconds"] = 8.0
     line = compare([one])[0]
     assert line.seconds == 10.0 and line.samples_per_second == pytest.approx(300 / 2)
+
+
+def test_speed_counts_whole_batches() -> None:
+    line = compare([trained("dnn", 1, 0.7, seconds=3.0, settings={"batch_size": 40})])[0]
+    assert line.samples_per_second == pytest.approx(80), "3 epochs of 2 batches of 40 of 100 rows"
+    assert compare([trained("dnn", 1, 0.7, settings={"batch_size": 200})])[0].samples_per_second == pytest.approx(150)
+
+
+def test_settings_are_said_once_and_what_differs_by_model() -> None:
+    usual = {"batch_size": 4, "learning_rate": 0.1}
+    lines = compare([trained("a", 1, 0.7, settings=usual), trained("b", 1, 0.6, settings=usual),
+                     trained("c", 1, 0.5, settings={**usual, "learning_rate": 0.2, "options": {"units": 3}})])
+    assert common_settings(lines) == usual
+    assert [own_settings(line, usual) for line in lines] == [{}, {}, {"learning_rate": 0.2, "options": {"units": 3}}]
+    said = notes(lines, trained("a", 1, 0.7).metrics)
+    assert "Settings: batch_size=4, learning_rate=0.1." in said
+    assert "c has learning_rate=0.2, options={'units': 3}." in said
+
+
+def test_other_seeds_and_searches_are_said() -> None:
+    found = dataclasses.replace(trained("AMEIR-C", 2, 0.8), search_seconds=1234.0)
+    said = " ".join(notes(compare([trained("dnn", 1, 0.7), found]), found.metrics))
+    assert "Seeds are not the same: AMEIR-C 2; dnn 1." in said and "its search took 1,234 in all" in said
 
 
 def test_the_paper_s_numbers_stand_beside_ours_but_not_beside_generated_data() -> None:

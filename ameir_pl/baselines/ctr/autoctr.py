@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from random import Random
@@ -66,8 +67,8 @@ class AutoCtr(Baseline):
         for option, value in (("size", size), ("trials", trials), ("population", population),
                               ("proposals", proposals)):
             check_whole("autoctr", option, value)
-        if not epochs > 0:
-            raise AmeirError(f"model=autoctr: model.options.epochs must be above 0, found {epochs!r}.")
+        if not 0 < epochs < math.inf:
+            raise AmeirError(f"model=autoctr: model.options.epochs must be a number above 0, found {epochs!r}.")
         self._raw = ("sparse", "dense") if schema.dense else ("sparse",)
         try:
             self.graph = graphs.read_graph(START if blocks is None else blocks, self._raw)

@@ -64,9 +64,11 @@ class AutoFis(Baseline):
         super().__init__()
         names = schema.field_names
         for pair in pairs or ():
-            if len(pair) != 2 or not set(pair) <= set(names):
+            if len(pair) != 2 or len(set(pair)) != 2 or not set(pair) <= set(names):
                 raise AmeirError(f"model.options.pairs: {list(pair)} is not a pair of fields of {schema.dataset}. "
                                  f"Its fields are {', '.join(names)}.")
+        if pairs is not None and len({frozenset(pair) for pair in pairs}) != len(pairs):
+            raise AmeirError(f"model.options.pairs={[list(pair) for pair in pairs]} names a pair twice.")
         chosen = list(combinations(names, 2)) if pairs is None else [tuple(pair) for pair in pairs]
         self._again = partial(AutoFis, schema, embedding_size=embedding_size, mlp=mlp, dropout=dropout)
         self._grda = {"lr": rate, "c": c, "mu": mu} if pairs is None else None

@@ -39,10 +39,11 @@ class Layer(nn.Module):
 class Bert4Rec(NextItem):
     """query = GELU(W h + b), h the state of a mask token behind the history (Sun et al. 2019, Eq. 1-7, Sec. 3.6).
 
-    Positions are learned and counted from the end. Loss (Eq. 8): of the history and the positives, which follow it,
-    the latest max_len + 1 items are taken; each is masked with probability ``mask`` and the last one always, which is
-    what prediction asks for; a row's loss is the mean over its masked items of the cross entropy among all items. Items
-    that the training rows do not show are never masked.
+    Of Eq. 7 the bias of each item is left out: as with every model here, item i scores <e_i, query>. Positions are
+    learned and counted from the end. Loss (Eq. 8): of the history and the positives, which follow it, the latest
+    max_len + 1 items are taken; each is masked with probability ``mask`` and the last one always, which is what
+    prediction asks for; a row's loss is the mean over its masked items of the cross entropy among all items. Items that
+    the training rows do not show are never masked.
 
     Args:
         schema: of a dataset of sequences.

@@ -159,7 +159,8 @@ def test_a_small_space_is_tried_whole() -> None:
     ({"blocks": [["mlp", 16, []]]}, "block 0 is not"),
     ({"blocks": [["mlp", 16, 3]]}, "block 0 is not"),
     ({"blocks": []}, "no block"),
-    ({"epochs": 0}, "options.epochs must be above 0"),
+    ({"epochs": 0}, "options.epochs must be a number above 0"),
+    ({"epochs": float("inf")}, "options.epochs must be a number above 0"),
     ({"trials": 0}, "options.trials must be a whole number")])
 def test_options_out_of_range(options: dict[str, Any], said: str) -> None:
     with pytest.raises(AmeirError, match=said):

@@ -85,6 +85,12 @@ def test_gates_have_an_optimizer_of_their_own() -> None:
     assert float(again.state_dict()["parts"][1]["state"][0]["step"]) == 1
 
 
-def test_unknown_pairs() -> None:
-    with pytest.raises(AmeirError, match=r"\['user', 'usr'\] is not a pair of fields of example"):
-        build_baseline("autofis", ctr_schema(), **SIZES, options={"pairs": [["user", "usr"]]})
+@pytest.mark.parametrize(("pairs", "said"), [
+    ([["user", "usr"]], r"\['user', 'usr'\] is not a pair of fields of example"),
+    ([["user", "user"]], r"\['user', 'user'\] is not a pair of fields"),
+    ([["user", "ITEM"], ["ITEM", "user"]], "names a pair twice")])
+def test_pairs_that_are_none(pairs: list[list[str]], said: str) -> None:
+    other = next(name for name in ctr_schema().field_names if name != "user")
+    with pytest.raises(AmeirError, match=said):
+        build_baseline("autofis", ctr_schema(), **SIZES,
+                       options={"pairs": [[other if name == "ITEM" else name for name in pair] for pair in pairs]})

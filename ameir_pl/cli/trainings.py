@@ -1,0 +1,100 @@
+"""The trainings that a command gives ``ameir train``: what fails is noted, what was made anew is not made twice."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from ameir_pl import ranks
+from ameir_pl.atomic import telling, write_text
+from ameir_pl.cli import train
+from ameir_pl.cli.ray_jobs import run_jobs
+from ameir_pl.cli.sweep import planned
+from ameir_pl.errors import AmeirError
+from ameir_pl.progress import console
+
+OVERWRITE = "overwrite=true"
+
+
+class Remade:
+    """Which trainings an interrupted command with ``overwrite=true`` has made anew, so that the same command goes on.
+
+    Args:
+        folder: of the command; the list is in it until :meth:`end`.
+        overwrite: whether anything is to be made anew.
+    """
+
+    def __init__(self, folder: Path, overwrite: bool) -> None:
+        self._path, self._on = folder / ".remade.json", overwrite
+        self._done: list[list[str]] = []
+        if overwrite:
+            with ranks.in_turn():
+                try:
+                    self._done = json.loads(self._path.read_text())
+                except (OSError, ValueError):  # nothing was remade, or it is not known what: all is made anew
+                    self._done = []
+
+    def rest(self, job: Sequence[str]) -> list[str]:
+        """Return the overrides of a training, without ``overwrite=true`` where it was made anew already."""
+        plain = [o for o in job if not o.startswith("overwrite=")]
+        return plain if plain in self._done else [*plain, OVERWRITE] if self._on else list(job)
+
+    def add(self, job: Sequence[str]) -> None:
+        """Note that a training is finished."""
+        if self._on:
+            self._done.append([o for o in job if not o.startswith("overwrite=")])
+            if ranks.writes():
+                with telling(self._path, "What was trained is whole: make room and give the same command."):
+                    self._path.parent.mkdir(parents=True, exist_ok=True)
+                    write_text(self._path, json.dumps(self._done))
+
+    def end(self) -> None:
+        """Forget them: the command has ended well."""
+        if ranks.writes():
+            self._path.unlink(missing_ok=True)
+
+
+def train_all(jobs: Sequence[list[str]], launcher: str, remade: Remade) -> dict[str, str]:
+    """Train each of ``jobs``, the overrides of ``ameir train`` among which is ``run=``; what is finished is not trained
+    again. Returns the message of each that failed, by its ``run=``; with launcher=ray a failure is raised."""
+    if launcher == "ray":
+        run_jobs(train.__name__, planned("train", jobs))
+        return {}
+    failed = {}
+    for number, job in enumerate(jobs, 1):
+        run = run_of(job)
+        console().print(f"Training {number} of {len(jobs)}: {run}", markup=False)
+        try:
+            train.main(remade.rest(job))
+            remade.add(job)
+        except Exception as error:
+            if isinstance(error, AmeirError):
+                message = str(error)
+            elif ranks.world() > 1:
+                raise  # the other processes wait for this one
+            else:  # out of memory, say: that a smaller model trains is worth knowing
+                traceback.print_exc()
+                message = f"{type(error).__name__}: {error}"
+            console().print(f"{run} failed: {message}", markup=False)
+            failed[run] = message
+    return failed
+
+
+def run_of(job: Sequence[str]) -> str:
+    """Return the ``run=`` of a training."""
+    return next(o for o in reversed(job) if o.startswith("run="))
+
+
+def key_of(override: str) -> str:
+    """Return the key of an override."""
+    return override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
+
+
+def refuse(overrides: Sequence[str], instead: dict[str, str]) -> None:
+    """Raise ``AmeirError`` where a key is set that the command sets itself; ``instead`` says what to write."""
+    for override in overrides:
+        for key in sorted(instead, key=len, reverse=True):
+            if key_of(override) == key or key_of(override).startswith(f"{key}."):
+                raise AmeirError(f"This command sets {key} itself, and {override} would be lost: {instead[key]}.")
