@@ -20,6 +20,7 @@ from ameir_pl.baselines.base import options_of
 from ameir_pl.cli.checks import LEAST
 from ameir_pl.cli.compose import conf_folder, load_config, raw_config
 from ameir_pl.cli.config import CONFIGS, RESULT_KEYS, TRAIN_KEYS, Config
+from ameir_pl.cli.run_settings import settings_fingerprint
 
 CONF = conf_folder()
 GROUPS = {f.name: sorted(p.relative_to(f).with_suffix("").as_posix() for p in f.rglob("*.yaml"))
@@ -171,6 +172,13 @@ def test_the_keys_that_are_checked_and_compared_exist() -> None:
             assert key.removeprefix("trainer.") in inspect.signature(Trainer).parameters
         elif key != "dataset.train.negatives":
             assert OmegaConf.select(whole, key, default=missing) is not missing, key
+
+
+def test_a_setting_of_lightning_that_is_not_given_changes_no_fingerprint() -> None:
+    known = [key for key in RESULT_KEYS if not key.startswith("trainer.") or key == "trainer.precision"]
+    whole = raw_config("train", [])
+    assert settings_fingerprint(whole) == settings_fingerprint(whole, known)
+    assert settings_fingerprint(raw_config("train", ["trainer.gradient_clip_val=1"])) != settings_fingerprint(whole)
 
 
 def test_every_number_has_a_least_value() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 from rich.table import Table
 
@@ -20,8 +22,8 @@ from ameir_pl.cli.compose import load_config
 from ameir_pl.cli.config import CompareConfig
 from ameir_pl.cli.run_settings import differences, flat, result_settings, saved_config
 from ameir_pl.cli.setup import make_dataset, run_path
-from ameir_pl.cli.trainings import Remade, key_of, refuse, run_of, train_all
-from ameir_pl.cli.tune import BEST, TUNED_WITH
+from ameir_pl.cli.trainings import Remade, refuse, run_of, train_all, without
+from ameir_pl.cli.tune import BEST, TUNED_WITH, learns, sketch
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.progress import console
 from ameir_pl.reports.comparison import Trained, cells, common_settings, compare, markdown, notes, own_settings
@@ -41,7 +43,8 @@ def main(config: CompareConfig, composed: DictConfig, overrides: list[str]) -> d
     """Train models=… with seeds=… each, going on where it stopped, and write the table and the plot."""
     refuse(overrides, INSTEAD)
     with ranks.in_turn():
-        schema = make_dataset(config).prepare().schema
+        encoded = make_dataset(config).prepare()
+    schema = encoded.schema
     models, seeds = chosen_models(config.models, schema), chosen_seeds(config.seeds)
     folder = run_path(config)
     if not config.measure_test:
@@ -49,21 +52,21 @@ def main(config: CompareConfig, composed: DictConfig, overrides: list[str]) -> d
     if config.plot:
         check_plotly()
     searched = [one for run in chosen_runs(config.runs) for one in _searched(folder.with_name(run), run)]
-    rest = [o for o in overrides if key_of(o) not in OWN]
+    rest = without(overrides, *OWN)
     options = chosen_options(config.options, models)
     own = {model: [*_model(model), *options[model]] for model in models}
-    settings = {model: _tuned(config, model, [*rest, *own[model]]) for model in models}
+    settings = {model: _tuned(config, model, schema, [*rest, *own[model]]) for model in models}
     jobs = [(model, [*rest, *own[model], *settings[model], f"seed={seed}",
                      f"run={config.run}.{_slug(model)}.seed{seed}"]) for model in models for seed in seeds]
-    remade = Remade(folder, config.overwrite)
+    remade = Remade(folder, config.overwrite, encoded.fingerprint)
     failed = train_all([job for _, job in jobs], config.launcher, remade)
+    remade.end()
     trained = [_read(folder.with_name(run_of(job).removeprefix("run=")), model) for model, job in jobs
                if run_of(job) not in failed]
     result = write_comparison(folder, [*trained, *searched], plot=config.plot) if trained or searched else {}
     if failed:
         raise AmeirError(f"{len(failed)} of {len(jobs)} trainings failed; the others are in {folder}. "
                          + " | ".join(f"{run}: {message}" for run, message in failed.items()))
-    remade.end()
     return result
 
 
@@ -119,7 +122,7 @@ def chosen_options(asked: Any, models: Sequence[str]) -> dict[str, list[str]]:
         if name not in models or str(name).startswith(SEARCHED):
             raise AmeirError(f"options={{{name}: …}}: there is no such model among models={list(models)}."
                              + did_you_mean(str(name), models))
-    return {model: [f"++model.options.{key}={json.dumps(value)}" for key, value in options.get(model, {}).items()]
+    return {model: [f"++model.options.{key}={_written(value)}" for key, value in options.get(model, {}).items()]
             for model in models}
 
 
@@ -162,22 +165,32 @@ def _model(model: str) -> list[str]:
     return [f"model={model}"]
 
 
-def _tuned(config: CompareConfig, model: str, job: Sequence[str]) -> list[str]:
-    """The overrides that ``ameir tune`` found, where they are asked for."""
-    if not config.tuned:
+def _written(value: Any) -> str:
+    """Write a value as Hydra reads it."""
+    if isinstance(value, str):
+        return QuotedString(text=value, quote=Quote.single).with_quotes()
+    if isinstance(value, list):
+        return f"[{','.join(map(_written, value))}]"
+    return json.dumps(value)
+
+
+def _tuned(config: CompareConfig, model: str, schema: Schema, job: Sequence[str]) -> list[str]:
+    """The overrides that ``ameir tune`` found, where they are asked for and the model learns."""
+    if not config.tuned or not model.startswith(SEARCHED) and not learns(sketch(config, model, schema)):
         return []
-    path = run_path(config).with_name(f"tune-{_key(model)}") / BEST
-    again = f"`ameir tune dataset={config.dataset.name} {' '.join(_model(model))}`"
+    path = run_path(config).with_name(f"tune-{_slug(model)}") / BEST
+    again = "ameir tune " + shlex.join([*without(job, "overwrite", "tuned"), f"run={path.parent.name}"])
     try:
         best = yaml.safe_load(path.read_text())
-        found, with_ = [f"{key}={value}" for key, value in best["overrides"].items()], dict(best["settings"])
+        chosen, with_ = dict(best["overrides"]), dict(best["settings"])
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise AmeirError(f"tuned=true needs {path}, which is missing or damaged. Make it with {again}.") from error
+        raise AmeirError(f"tuned=true needs {path}, which is missing or damaged. Make it with `{again}`.") from error
+    refuse(job, {key: "leave it out, or tuned=true" for key in chosen})
     others = differences(with_, flat(load_config("train", list(job))[1], TUNED_WITH))
     if others:
         raise AmeirError(f"tuned=true: {path} was found with other settings: {'; '.join(others[:5])} (there -> asked "
-                         f"for). Repeat its settings, or tune again: {again}.")
-    return found
+                         f"for). Repeat its settings, or tune again: `{again} overwrite=true`.")
+    return [f"{key}={value}" for key, value in chosen.items()]
 
 
 def _key(model: str) -> str:
@@ -206,6 +219,7 @@ def _searched(folder: Path, run: str) -> Iterable[Trained]:
     if not all(row.get("test") for row in metrics["models"].values()):
         raise AmeirError(f"runs: {folder} has no numbers of test rows (measure_test=false). Leave the run out, or "
                          "search again without that.")
+    took = sum(seconds for part, seconds in metrics["seconds"].items() if part.startswith("stage"))
     return [Trained(f"{name} ({run})", name if name.startswith("AMEIR") else name.lower(), metrics, row,
-                    result_settings(folder), search_seconds=sum(metrics["seconds"].values()))
+                    result_settings(folder), search_seconds=took if name.startswith("AMEIR") else 0.0)
             for name, row in metrics["models"].items()]

@@ -118,6 +118,8 @@ def result_settings(path: Path) -> dict[str, Any]:
 def settings_fingerprint(composed: DictConfig, keys: Sequence[str] = RESULT_KEYS) -> str:
     """Return 16 hex digits that change with every setting a run's results depend on."""
     values = {key: _plain(OmegaConf.select(composed, key)) for key in keys}
+    # A setting of Lightning's that is not given changes nothing, so that one more key here changes no fingerprint.
+    values = {key: value for key, value in values.items() if value is not None or not key.startswith("trainer.")}
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -12,7 +12,7 @@ from ameir_pl.atomic import telling, write_text
 from ameir_pl.cli import train
 from ameir_pl.cli.ray_jobs import run_jobs
 from ameir_pl.cli.sweep import planned
-from ameir_pl.errors import AmeirError
+from ameir_pl.errors import AmeirError, NotFinite
 from ameir_pl.progress import console
 
 OVERWRITE = "overwrite=true"
@@ -24,34 +24,35 @@ class Remade:
     Args:
         folder: of the command; the list is in it until :meth:`end`.
         overwrite: whether anything is to be made anew.
+        data: the fingerprint of what is trained on; what was made of other data is made anew.
     """
 
-    def __init__(self, folder: Path, overwrite: bool) -> None:
-        self._path, self._on = folder / ".remade.json", overwrite
+    def __init__(self, folder: Path, overwrite: bool, data: str) -> None:
+        self._path, self._on, self._data = folder / ".remade.json", overwrite, data
         self._done: list[list[str]] = []
         if overwrite:
             with ranks.in_turn():
                 try:
-                    self._done = json.loads(self._path.read_text())
-                except (OSError, ValueError):  # nothing was remade, or it is not known what: all is made anew
+                    self._done = json.loads(self._path.read_text())[data]
+                except (OSError, ValueError, KeyError, TypeError):  # nothing was remade, or it is not known what
                     self._done = []
 
     def rest(self, job: Sequence[str]) -> list[str]:
         """Return the overrides of a training, without ``overwrite=true`` where it was made anew already."""
-        plain = [o for o in job if not o.startswith("overwrite=")]
+        plain = without(job, "overwrite")
         return plain if plain in self._done else [*plain, OVERWRITE] if self._on else list(job)
 
     def add(self, job: Sequence[str]) -> None:
         """Note that a training is finished."""
         if self._on:
-            self._done.append([o for o in job if not o.startswith("overwrite=")])
+            self._done.append(without(job, "overwrite"))
             if ranks.writes():
                 with telling(self._path, "What was trained is whole: make room and give the same command."):
                     self._path.parent.mkdir(parents=True, exist_ok=True)
-                    write_text(self._path, json.dumps(self._done))
+                    write_text(self._path, json.dumps({self._data: self._done}))
 
     def end(self) -> None:
-        """Forget them: the command has ended well."""
+        """Forget them: the command has come to its end."""
         if ranks.writes():
             self._path.unlink(missing_ok=True)
 
@@ -70,10 +71,10 @@ def train_all(jobs: Sequence[list[str]], launcher: str, remade: Remade) -> dict[
             train.main(remade.rest(job))
             remade.add(job)
         except Exception as error:
+            if ranks.world() > 1 and (isinstance(error, NotFinite) or not isinstance(error, AmeirError)):
+                raise  # the other processes may be waiting for this one
             if isinstance(error, AmeirError):
                 message = str(error)
-            elif ranks.world() > 1:
-                raise  # the other processes wait for this one
             else:  # out of memory, say: that a smaller model trains is worth knowing
                 traceback.print_exc()
                 message = f"{type(error).__name__}: {error}"
@@ -87,6 +88,11 @@ def run_of(job: Sequence[str]) -> str:
     return next(o for o in reversed(job) if o.startswith("run="))
 
 
+def without(overrides: Sequence[str], *keys: str) -> list[str]:
+    """Return the overrides of other keys than ``keys`` and what is below them."""
+    return [o for o in overrides if not any(key_of(o) == key or key_of(o).startswith(f"{key}.") for key in keys)]
+
+
 def key_of(override: str) -> str:
     """Return the key of an override."""
     return override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
@@ -96,5 +102,5 @@ def refuse(overrides: Sequence[str], instead: dict[str, str]) -> None:
     """Raise ``AmeirError`` where a key is set that the command sets itself; ``instead`` says what to write."""
     for override in overrides:
         for key in sorted(instead, key=len, reverse=True):
-            if key_of(override) == key or key_of(override).startswith(f"{key}."):
+            if not without([override], key):
                 raise AmeirError(f"This command sets {key} itself, and {override} would be lost: {instead[key]}.")

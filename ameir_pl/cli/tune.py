@@ -21,10 +21,10 @@ from ameir_pl.atomic import telling, write_sealed, write_text
 from ameir_pl.baselines.base import Found
 from ameir_pl.cli import train
 from ameir_pl.cli.command import command
-from ameir_pl.cli.config import TuneConfig
+from ameir_pl.cli.config import Config, TuneConfig
 from ameir_pl.cli.run_settings import flat
 from ameir_pl.cli.setup import make_baseline, make_dataset, run_path
-from ameir_pl.cli.trainings import Remade, key_of
+from ameir_pl.cli.trainings import Remade, key_of, without
 from ameir_pl.errors import AmeirError, NotFinite, did_you_mean
 from ameir_pl.progress import console
 from ameir_pl.schema import Schema
@@ -66,14 +66,15 @@ def main(config: TuneConfig, composed: DictConfig, overrides: list[str]) -> dict
                          "`ameir train --multirun launcher=ray model=… dataset.train.learning_rate=1e-3,1e-4 "
                          "run='${model.name}-${dataset.train.learning_rate}'`.")
     with ranks.in_turn():
-        schema = make_dataset(config).prepare().schema
+        encoded = make_dataset(config).prepare()
+    schema = encoded.schema
     values = learned(config, schema, candidates(config, schema))
     tried = {key_of(o) for o in as_overrides((0.0, 0.0, 0.0), schema, config.model.name)} | {"measure_test"}
     for override in (o for o in overrides if key_of(o) in tried):
         console().print(f"{override} is not used: {INSTEAD[key_of(override)]}.", markup=False)
-    rest = [o for o in overrides if key_of(o) not in tried.union(OWN)]
+    rest = without(overrides, *tried, *OWN)
     folder = run_path(config)
-    remade, trials = Remade(folder, config.overwrite), Trials()
+    remade, trials = Remade(folder, config.overwrite, encoded.fingerprint), Trials()
     propose = proposals(config, values)
     while (point := propose(trials)) is not None:
         settings = as_overrides(point, schema, config.model.name)
@@ -88,6 +89,7 @@ def main(config: TuneConfig, composed: DictConfig, overrides: list[str]) -> dict
                 raise
             console().print(f"Trial {len(trials) + 1} failed: {error}", markup=False)
             trials.append((point, FAILED))
+    remade.end()
     best = max(range(len(trials)), key=lambda i: trials[i][1])
     if trials[best][1] == FAILED:
         raise AmeirError(f"None of the {len(trials)} trials ended with finite numbers. Give smaller learning_rates=….")
@@ -105,9 +107,8 @@ def main(config: TuneConfig, composed: DictConfig, overrides: list[str]) -> dict
     _show(trials, schema)
     out = console(results=True)
     out.print(f"Wrote {folder}. The best, chosen on validation rows alone:", markup=False)
-    others = [o for o in rest if key_of(o) not in ("overwrite", "debug")]
-    out.print(f"  ameir train {shlex.join([*others, *chosen])}", markup=False, soft_wrap=True)
-    remade.end()
+    out.print(f"  ameir train {shlex.join([*without(rest, 'overwrite', 'debug'), *chosen])}", markup=False,
+              soft_wrap=True)
     return result
 
 
@@ -136,9 +137,8 @@ def learned(config: TuneConfig, schema: Schema, values: dict[str, list[float]]) 
     """
     if config.model.name == "ameir":
         return values
-    with torch.device("meta"):
-        model = make_baseline(config.model.name, config=with_dropout(config), schema=schema)
-    if not any(p.requires_grad for p in model.parameters()):
+    model = sketch(config, config.model.name, schema)
+    if not learns(model):
         raise AmeirError(f"model={config.model.name} has nothing that a learning rate, L2 or dropout could change.")
     if isinstance(model, Found) or any(isinstance(part, nn.Dropout) and part.p > 0 for part in model.modules()):
         return values
@@ -146,10 +146,16 @@ def learned(config: TuneConfig, schema: Schema, values: dict[str, list[float]]) 
     return {**values, "dropouts": values["dropouts"][:1]}
 
 
-def with_dropout(config: TuneConfig) -> TuneConfig:
-    """Return a copy whose models have dropout, if they have any."""
+def learns(model: nn.Module) -> bool:
+    """Return whether any weight is trained by its gradient."""
+    return any(p.requires_grad for p in model.parameters())
+
+
+def sketch(config: Config, name: str, schema: Schema) -> nn.Module:
+    """Return a baseline without memory for its weights, with dropout if it has any."""
     model = replace(config.dataset.model, mlp_dropout=0.5, block_dropout=0.5)
-    return replace(config, dataset=replace(config.dataset, model=model))
+    with torch.device("meta"):
+        return make_baseline(name, config=replace(config, dataset=replace(config.dataset, model=model)), schema=schema)
 
 
 def proposals(config: TuneConfig, values: dict[str, list[float]]) -> Callable[[Trials], Point | None]:

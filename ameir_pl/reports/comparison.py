@@ -23,7 +23,7 @@ class Trained:
         metrics: the whole of the file.
         row: the model's entry in it.
         settings: what it was trained with.
-        search_seconds: of a model that a search found, what all of the search took.
+        search_seconds: of a model that a search found, what the steps of its search took.
     """
 
     model: str
@@ -49,7 +49,7 @@ class Line:
         published: the paper's numbers.
         loss: the model's own, empty where it is the dataset's.
         settings: what it was trained with, by short names, and ``options`` that are not its defaults.
-        search_seconds: of a model that a search found, what all of the search took.
+        search_seconds: of a model that a search found, what the steps of its search took.
     """
 
     model: str
@@ -169,7 +169,7 @@ def notes(lines: Sequence[Line], metrics: Mapping[str, Any]) -> list[str]:
     found.append("Parameters are those beside the embedding matrix: weights of the first order, vectors of users and "
                  "tables of crosses among them. Seconds are those of training with the validation after each epoch, "
                  "samples/s the training rows over them.")
-    found += [f"{line.model} was finetuned in these seconds; its search took {line.search_seconds:,.0f} in all."
+    found += [f"{line.model} was finetuned in these seconds; its search took {line.search_seconds:,.0f} before."
               for line in lines if line.search_seconds]
     if len({line.seeds for line in lines}) > 1:
         found.append("Seeds are not the same: " + "; ".join(f"{line.model} {', '.join(map(str, line.seeds))}"

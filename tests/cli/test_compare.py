@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from ameir_pl.atomic import unsealed, write_sealed
 from ameir_pl.baselines.base import BASELINES, baselines_for
@@ -40,7 +41,10 @@ def test_models_and_seeds(finished: Tiny, copied: Tiny, monkeypatch: pytest.Monk
     folder = copied.folder("compare")
     assert {f.name for f in folder.iterdir()} == {"comparison.json", "comparison.md", "quality_cost.html"}
     assert unsealed(json.loads((folder / "comparison.json").read_text())) == result
-    assert "| din |" in (folder / "comparison.md").read_text() and "AMEIR-C (default)" in capsys.readouterr().out
+    text = (folder / "comparison.md").read_text()
+    assert "AMEIR-C (default) was finetuned in these seconds; its search took" in text
+    assert "DNN (default) was finetuned" not in text, "no search found it"
+    assert "| din |" in text and "AMEIR-C (default)" in capsys.readouterr().out
     alone = train.main(copied("model=din", "seed=3", "run=alone", "budget.finetune_epochs=1"))
     assert alone["models"]["DIN"]["test"] == metrics(copied, "compare.din.seed3")["models"]["DIN"]["test"]
 
@@ -56,20 +60,50 @@ def test_one_that_fails_does_not_end_the_others(tiny: Tiny) -> None:
 
 
 def test_what_tuning_found_is_used(tiny: Tiny) -> None:
-    with pytest.raises(AmeirError, match="tuned=true needs .*tune-dnn/best.yaml.*ameir tune dataset=movielens "
-                                         "model=dnn"):
-        compare.main(tiny("models=[dnn]", "tuned=true"))
-    short = ("plot=false", "budget.finetune_epochs=1")
-    tune.main(tiny("model=dnn", "learning_rates=[0.02]", "weight_decays=[0.001]", "dropouts=[0.4]", short[1]))
-    compare.main(tiny("models=[dnn]", "tuned=true", *short))
+    def asked(*more: str) -> list[str]:
+        return [o for o in tiny("plot=false", "budget.finetune_epochs=1", *more) if "mlp_dropout" not in o]
+
+    with pytest.raises(AmeirError, match="tuned=true needs .*tune-dnn/best.yaml.*ameir tune dataset=movielens .*"
+                                         "model=dnn run=tune-dnn`"):
+        compare.main(asked("models=[dnn]", "tuned=true"))
+    tune.main([o for o in asked("model=dnn", "learning_rates=[0.02]", "weight_decays=[0.001]", "dropouts=[0.4]")
+               if o != "plot=false"])
+    compare.main(asked("models=[dnn]", "tuned=true"))
     config = (tiny.folder("compare.dnn.seed1") / "config.yaml").read_text()
     assert "learning_rate: 0.02" in config and "mlp_dropout: 0.4" in config and "weight_decay: 0.001" in config
-    with pytest.raises(AmeirError, match=r"found with other settings: .*embedding_size: 4 -> 8 .*ameir tune dataset="):
-        compare.main(tiny("models=[dnn]", "tuned=true", "run=other", "dataset.model.embedding_size=8", *short))
+    with pytest.raises(AmeirError, match=r"found with other settings: .*embedding_size: 4 -> 8 .*overwrite=true`"):
+        compare.main(asked("models=[dnn]", "tuned=true", "run=other", "dataset.model.embedding_size=8"))
+    with pytest.raises(AmeirError, match="learning_rate=0.5 would be lost: leave it out, or tuned=true"):
+        compare.main(asked("models=[dnn]", "tuned=true", "run=other", "dataset.train.learning_rate=0.5"))
+
+
+def test_a_model_that_learns_nothing_needs_no_tuning(beauty: Tiny) -> None:
+    assert list(compare.main(beauty("models=[pop]", "tuned=true", "plot=false"))["models"]) == ["pop"]
+
+
+def test_overwriting_again_after_a_failure_makes_all_anew(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[list[str]] = []
+
+    def one(job: list[str]) -> None:
+        jobs.append(job)
+        raise AmeirError("broken")
+
+    monkeypatch.setattr(train, "main", one)
+    for _ in range(2):
+        with pytest.raises(AmeirError, match="1 of 1 trainings failed"):
+            compare.main(tiny("models=[dnn]", "plot=false", "overwrite=true"))
+    assert jobs[0] == jobs[1] and "overwrite=true" in jobs[0]
+
+
+def test_options_are_given_as_they_are() -> None:
+    values = {"a": [["字", "b'"], []], "b": None, "c": 1.5, "d": True, "e": "x\\y, {z}"}
+    overrides = compare.chosen_options({"dnn": values}, ["dnn"])["dnn"]
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    assert {o.key_or_group.rsplit(".")[-1]: o.value() for o in parsed} == values
 
 
 def test_an_architecture_is_not_trained_with_what_another_was_tuned_for(tiny: Tiny) -> None:
-    folder = tiny.folder("tune-ameir")
+    folder = tiny.folder("tune-ameir-paper-alimama_2")
     folder.mkdir(parents=True)
     settings = {**flat(load_config("train", tiny("model=ameir", "architecture=paper/alimama_1"))[1], tune.TUNED_WITH)}
     (folder / "best.yaml").write_text(yaml.safe_dump({"overrides": {"dataset.train.learning_rate": 0.02}, "valid": 0.5,

@@ -9,9 +9,9 @@ import pytest
 
 from ameir_pl.cli import train
 from ameir_pl.cli.trainings import Remade, run_of, train_all
-from ameir_pl.errors import AmeirError, Stopped
+from ameir_pl.errors import AmeirError, NotFinite, Stopped
 
-JOBS = [["dataset=x", f"overwrite={word}", f"run=r{i}"] for i, word in enumerate(("true", "true", "true"))]
+JOBS = [["dataset=x", f"{word}=true", f"run=r{i}"] for i, word in enumerate(("overwrite", "++overwrite", "overwrite"))]
 
 
 def test_whatever_fails_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -26,17 +26,18 @@ def test_whatever_fails_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         done.append(run_of(job))
 
     monkeypatch.setattr(train, "main", one)
-    failed = train_all(JOBS, "local", Remade(tmp_path, False))
+    failed = train_all(JOBS, "local", Remade(tmp_path, False, "data"))
     assert failed == {"run=r0": "RuntimeError: CUDA out of memory", "run=r1": "no such file"} and done == ["run=r2"]
     assert "Traceback" in capsys.readouterr().err, "where a mistake of ours came from is not lost"
 
 
-def test_with_several_processes_what_is_no_mistake_of_the_user_ends_all(tmp_path: Path,
-                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, NotFinite])
+def test_with_several_processes_what_one_of_them_may_be_alone_with_ends_all(
+        kind: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ameir_pl.ranks.world", lambda: 2)
-    monkeypatch.setattr(train, "main", lambda _: (_ for _ in ()).throw(RuntimeError("one of two")))
-    with pytest.raises(RuntimeError, match="one of two"):
-        train_all(JOBS, "local", Remade(tmp_path, False))
+    monkeypatch.setattr(train, "main", lambda _: (_ for _ in ()).throw(kind("one of two")))
+    with pytest.raises(kind, match="one of two"):
+        train_all(JOBS, "local", Remade(tmp_path, False, "data"))
 
 
 def test_what_was_made_anew_is_not_made_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,20 +50,21 @@ def test_what_was_made_anew_is_not_made_twice(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(train, "main", one)
     with pytest.raises(Stopped):
-        train_all(JOBS, "local", Remade(tmp_path, True))
+        train_all(JOBS, "local", Remade(tmp_path, True, "data"))
     assert all("overwrite=true" in job for job in seen)
 
     seen.clear()
     monkeypatch.setattr(train, "main", seen.append)
     other = [*JOBS[:1], ["dataset=y", *JOBS[1][1:]], JOBS[2]]
-    remade = Remade(tmp_path, True)
+    assert "overwrite=true" in Remade(tmp_path, True, "other data").rest(JOBS[0])
+    remade = Remade(tmp_path, True, "data")
     assert train_all(other, "local", remade) == {}
     assert ["overwrite=true" in job for job in seen] == [False, True, True], "other settings are made anew"
     remade.end()
     assert list(tmp_path.iterdir()) == []
-    assert "overwrite=true" in Remade(tmp_path, True).rest(JOBS[0]), "a later command begins anew"
+    assert "overwrite=true" in Remade(tmp_path, True, "data").rest(JOBS[0]), "a later command begins anew"
 
 
 def test_a_damaged_list_makes_all_anew(tmp_path: Path) -> None:
-    (tmp_path / ".remade.json").write_text("[[")
-    assert "overwrite=true" in Remade(tmp_path, True).rest(JOBS[0])
+    (tmp_path / ".remade.json").write_text('{"data": [[')
+    assert "overwrite=true" in Remade(tmp_path, True, "data").rest(JOBS[0])
