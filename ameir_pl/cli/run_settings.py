@@ -110,7 +110,8 @@ def result_settings(path: Path) -> dict[str, Any]:
     Raises:
         AmeirError: its config.yaml is missing or damaged.
     """
-    shown = {key.removeprefix("dataset.model.").removeprefix("dataset.train.").removeprefix("budget.")
+    shown = {key.removeprefix("dataset.model.").removeprefix("dataset.train.").removeprefix("dataset.")
+             .removeprefix("budget.")
              .removesuffix("._target_"): value for key, value in flat(saved_config(path), TOLD).items()}
     return {key: value for key, value in shown.items() if value is not None and not key.endswith("._partial_")}
 
