@@ -193,10 +193,6 @@ def _tuned(config: CompareConfig, model: str, schema: Schema, job: Sequence[str]
     return [f"{key}={value}" for key, value in chosen.items()]
 
 
-def _key(model: str) -> str:
-    return "ameir" if model.startswith(SEARCHED) else model
-
-
 def _slug(model: str) -> str:
     return re.sub(r"[^\w.+-]", "-", model)
 
@@ -208,7 +204,7 @@ def _read(folder: Path, model: str) -> Trained:
              for key, value in flat(saved_config(folder), ["model.options"]).items()}
     usual = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
     options = {name: value for name, value in given.items() if value is not None and value != usual.get(name)}
-    return Trained(model, _key(model), metrics, next(iter(metrics["models"].values())),
+    return Trained(model, model, metrics, next(iter(metrics["models"].values())),
                    settings | ({"options": options} if options else {}))
 
 
