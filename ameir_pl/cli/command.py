@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from ameir_pl.cli.compose import load_config
 from ameir_pl.cli.launch import launch, launched, meet, wanted_processes
 from ameir_pl.cli.ray_jobs import run_jobs
+from ameir_pl.cli.saved_settings import load_run_config
 from ameir_pl.cli.secrets import refuse_secrets
 from ameir_pl.cli.sweep import planned, sweep
 from ameir_pl.errors import AmeirError, Stopped, explained
@@ -25,6 +26,7 @@ from ameir_pl.ranks import rank, writes
 from ameir_pl.stopping import handling_signals
 
 Body = Callable[..., Any]
+Load = Callable[[str, list[str]], tuple[Any, DictConfig]]
 HELP = """usage: {name} [key=value ...] [group=option ...] [-m | --multirun] [--cfg job] [--help]
 
 {doc}
@@ -33,11 +35,13 @@ The keys and their defaults (conf/{config}.yaml):
 """
 
 
-def command(config_name: str, *, trains: bool = False, commands: bool = False) -> Callable[[Body], Callable[..., Any]]:
+def command(config_name: str, *, trains: bool = False, commands: bool = False, continues: bool = False
+            ) -> Callable[[Body], Callable[..., Any]]:
     """Turn ``body(config, composed)`` into a command ``main(argv=None)`` on conf/``config_name``.yaml.
 
     One that ``trains`` runs in as many processes as its trainer asks for. One that runs ``commands`` of its own is
-    ``body(config, composed, overrides)`` and may be given launcher=ray without --multirun.
+    ``body(config, composed, overrides)`` and may be given launcher=ray without --multirun. One that ``continues`` a run
+    takes the settings that are not given from the run's config.yaml.
 
     ``main`` returns what the body returns; called with ``argv=None`` (from a shell) a user's mistake ends the process
     with code 2 and one message, elsewhere it raises ``AmeirError``.
@@ -50,7 +54,8 @@ def command(config_name: str, *, trains: bool = False, commands: bool = False) -
             try:
                 with handling_signals() if argv is None else nullcontext():
                     try:
-                        return _run(body, config_name, arguments, trains, commands)
+                        return _run(body, config_name, arguments, trains, commands,
+                                    load_run_config if continues else load_config)
                     except OSError as error:
                         if known := explained(error):
                             raise known from error
@@ -75,7 +80,7 @@ def command(config_name: str, *, trains: bool = False, commands: bool = False) -
     return decorate
 
 
-def _run(body: Body, config_name: str, arguments: list[str], trains: bool, commands: bool) -> Any:
+def _run(body: Body, config_name: str, arguments: list[str], trains: bool, commands: bool, load: Load) -> Any:
     refuse_secrets(arguments)
     flags = [a for a in arguments if a.startswith("-")]
     overrides = [a for a in arguments if not a.startswith("-")]
@@ -85,7 +90,7 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool, comma
         return None
     if "--cfg" in flags:
         overrides = [o for o in overrides if o not in ("job", "all", "hydra")]
-        print(OmegaConf.to_yaml(load_config(config_name, overrides)[1]))
+        print(OmegaConf.to_yaml(load(config_name, overrides)[1]))
         return None
     many = bool({"-m", "--multirun"} & set(flags))
     if flags and not many:
@@ -93,13 +98,13 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool, comma
                          "written key=value.")
     _flush_denormals()
     jobs = sweep(overrides) if many else [overrides]
-    first = load_config(config_name, jobs[0])
+    first = load(config_name, jobs[0])
     if trains:
         composed = first[1]
         if commands and many:
             raise AmeirError("This command runs several trainings itself: give it without --multirun.")
         if many and composed.launcher == "ray":
-            return run_jobs(body.__module__, planned(config_name, jobs))
+            return run_jobs(body.__module__, planned(config_name, jobs, load))
         trainer = composed.trainer
         if wanted_processes(trainer) > 1 and not launched():
             launch(wanted_processes(trainer), body.__module__.split(".")[-1], arguments)
@@ -107,7 +112,7 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool, comma
     if commands:
         _quiet()
         return body(*first, overrides)
-    results = [_one(body, *(load_config(config_name, job) if number else first)) for number, job in enumerate(jobs)]
+    results = [_one(body, *(load(config_name, job) if number else first)) for number, job in enumerate(jobs)]
     return results if many else results[0]
 
 

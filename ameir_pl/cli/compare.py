@@ -188,7 +188,7 @@ def _tuned(config: CompareConfig, model: str, schema: Schema, job: Sequence[str]
     refuse(job, {key: "leave it out, or tuned=true" for key in chosen})
     others = differences(with_, flat(load_config("train", list(job))[1], TUNED_WITH))
     if others:
-        raise AmeirError(f"tuned=true: {path} was found with other settings: {'; '.join(others[:5])} (there -> asked "
+        raise AmeirError(f"tuned=true: {path} was found with other settings: {'; '.join(others)} (there -> asked "
                          f"for). Repeat its settings, or tune again: `{again} overwrite=true`.")
     return [f"{key}={value}" for key, value in chosen.items()]
 

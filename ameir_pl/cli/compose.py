@@ -49,9 +49,14 @@ def raw_config(name: str, overrides: list[str]) -> DictConfig:
 def load_config(name: str, overrides: list[str]) -> tuple[Any, DictConfig]:
     """Return the typed configuration (see ``CONFIGS``) and the composed one; raises ``AmeirError`` for anything it
     cannot be."""
-    kind = CONFIGS[name]
     refuse_secrets(overrides)  # before Hydra, whose messages repeat what they cannot read
-    composed = raw_config(name, overrides)
+    return typed_config(name, raw_config(name, overrides))
+
+
+def typed_config(name: str, composed: DictConfig) -> tuple[Any, DictConfig]:
+    """Return the typed configuration of a composed one, and that with its interpolations resolved; raises
+    ``AmeirError`` for anything it cannot be."""
+    kind = CONFIGS[name]
     try:
         OmegaConf.resolve(composed)
         refuse_secret_settings(OmegaConf.to_container(composed))

@@ -67,7 +67,7 @@ def derive_bundle(session: Session, config: Config) -> Path:
     return folder
 
 
-@command("search")
+@command("search", continues=True)
 def main(config: Config, composed: DictConfig) -> Path:
     """Assemble the finished stages and write the bundle ``model/`` with inherited weights."""
     session = open_session(config, composed)

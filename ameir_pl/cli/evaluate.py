@@ -17,7 +17,7 @@ from ameir_pl.reports.table import METRICS, read_metrics, show, update_metrics
 from ameir_pl.search.pipeline import Result, measure
 
 
-@command("search")
+@command("search", continues=True)
 def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     """Measure ``model/`` on all validation and test rows and write the numbers into metrics.json."""
     session = open_session(config, composed, "evaluate")

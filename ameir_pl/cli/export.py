@@ -19,7 +19,7 @@ FORMATS = {"onnx": "model.onnx"}
 """Formats by name, and the file in the run folder."""
 
 
-@command("export")
+@command("export", continues=True)
 def main(config: ExportConfig, composed: DictConfig) -> Path:
     """Write the run's model as ``model.onnx`` in the run folder, after checking that it gives what the model gives.
 

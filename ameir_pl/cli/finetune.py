@@ -88,7 +88,7 @@ def finetune_variants(session: Session, config: Config) -> dict[str, Any]:
     return metrics
 
 
-@command("search", trains=True)
+@command("search", trains=True, continues=True)
 def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     """Finetune the derived bundle, the plainer variants and the reference; write metrics.json and the table."""
     session = open_session(config, composed)

@@ -62,10 +62,9 @@ def check_run_folder(path: Path, config: Config, composed: DictConfig, *, begins
     found = differences(flat(saved, keys), flat(composed, keys))
     if not found or (config.overwrite and begins and old_name == config.dataset.name):
         return
-    shown = "; ".join(found[:5]) + ("; …" if len(found) > 5 else "")
     what = "replace its results with overwrite=true" if begins else "begin it anew with its first command"
-    raise AmeirError(f"{path} has results of other settings: {shown} (there -> asked for). Choose another run=…, "
-                     f"repeat its settings, or {what}.")
+    raise AmeirError(f"{path} has results of other settings: {'; '.join(found)} (there -> asked for). Choose another "
+                     f"run=…, repeat its settings, or {what}.")
 
 
 def check_run_data(path: Path, fingerprint: str, *, overwrite: bool) -> None:

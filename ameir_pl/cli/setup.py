@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -157,8 +158,13 @@ def fill_stages(config: Config, composed: DictConfig) -> list[int]:
 
 
 def run_path(config: Config) -> Path:
-    """Return ``runs/<dataset>/<run>``."""
-    return Path(config.paths.runs) / config.dataset.name / config.run
+    """Return ``runs/<dataset>/<run>``; a table's dataset is called as its description, so that the runs of two tables
+    do not meet."""
+    name = config.dataset.name
+    if name == "table" and config.dataset.source is not None:
+        stem = re.sub(r"[^\w.+-]", "-", Path(config.dataset.source).stem).lstrip(".") or name
+        name = f"table-{stem}" if stem.lower() in set(DATASETS.names()) - {name} else stem
+    return Path(config.paths.runs) / name / config.run
 
 
 def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finish", stages: Sequence[int] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -68,12 +68,14 @@ def sweep(overrides: Sequence[str]) -> list[list[str]]:
     return [list(c) for c in product(*choices)]
 
 
-def planned(config_name: str, lists: Sequence[Sequence[str]]) -> list[Job]:
+def planned(config_name: str, lists: Sequence[Sequence[str]],
+            load: Callable[[str, list[str]], tuple[Any, DictConfig]] = load_config) -> list[Job]:
     """Return the jobs that are to run at the same time, and prepare their data; none is started.
 
     Args:
         config_name: of the command.
         lists: the overrides of each.
+        load: composes the configuration of each.
 
     Raises:
         AmeirError: a job's configuration is wrong or its data cannot be prepared, it asks for several processes, or
@@ -82,7 +84,7 @@ def planned(config_name: str, lists: Sequence[Sequence[str]]) -> list[Job]:
     if launched():
         raise AmeirError("launcher=ray starts the processes of a sweep itself: give the command once, without "
                          "torchrun, and to one task of srun.")
-    composed = [load_config(config_name, list(overrides)) for overrides in lists]
+    composed = [load(config_name, list(overrides)) for overrides in lists]
     common = set(lists[0]).intersection(*lists)
     jobs = [_job(number, overrides, tuple(o for o in overrides if len(lists) > 1 and o not in common), *both)
             for number, (overrides, both) in enumerate(zip(lists, composed, strict=True), 1)]
