@@ -35,7 +35,8 @@ SEARCHED = "ameir:"
 OWN = ("models", "seeds", "runs", "tuned", "options", "plot", "run", "launcher")
 """Keys that are this command's own, or that it says itself to what it trains."""
 INSTEAD = {"model": "say models=[NAME], and options={NAME:{KEY:VALUE}}", "seed": "say seeds=[NUMBER]",
-           "architecture": f"say models=['{SEARCHED}NAME']"}
+           "architecture": f"say models=['{SEARCHED}NAME']",
+           "variant": "train it with `ameir train model=ameir architecture=NAME variant=… run=RUN` and say runs=[RUN]"}
 
 
 @command("compare", trains=True, commands=True)

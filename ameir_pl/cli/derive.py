@@ -19,11 +19,14 @@ from ameir_pl.search.assembly import assembled, available, steps_of
 def chosen_variant(session: Session, config: Config) -> str:
     """Return the variant that becomes the run's model: ``variant=``, or the most complete one of the dataset."""
     names = available(session.problem)
-    variant = config.variant or names[-1]
-    if len(variant) == 1:
-        variant = f"AMEIR-{variant.upper()}"
+    variant = named_variant(config.variant or names[-1])
     steps_of(session.problem, variant)  # raises for one the dataset does not have
     return variant
+
+
+def named_variant(asked: str) -> str:
+    """Return the whole name of a variant that may be given by its letter."""
+    return f"AMEIR-{asked.upper()}" if len(asked) == 1 else asked
 
 
 def made_from(session: Session, variant: str) -> str:

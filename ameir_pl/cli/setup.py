@@ -186,7 +186,7 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     search_stages = fill_stages(config, composed)
     begins = purpose == "train" or list(stages[:1]) == search_stages[:1]
     check_run_folder(path, config, composed, begins=begins, keys=RESULT_KEYS + (
-        () if purpose == "evaluate" else TRAIN_KEYS))
+        () if purpose == "evaluate" else TRAIN_KEYS) + (("variant",) if purpose == "train" else ()))
     nodes = {key: built(composed, key) for key in ("trainer", "optimizer", "scheduler", "callbacks", "logger")}
     check_factories(nodes)
     dataset = make_dataset(config)

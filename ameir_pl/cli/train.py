@@ -9,11 +9,13 @@ from omegaconf import DictConfig
 from ameir_pl import ranks
 from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
+from ameir_pl.cli.derive import named_variant
 from ameir_pl.cli.setup import checked_architecture, open_session
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import read_bundle, write_bundle
 from ameir_pl.progress import console
 from ameir_pl.reports.table import METRICS, read_metrics, show, update_metrics
+from ameir_pl.search.assembly import restricted
 from ameir_pl.search.pipeline import finetune, train_baseline
 
 
@@ -23,10 +25,18 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     if (config.model.name == "ameir") != (config.architecture is not None):
         raise AmeirError("model=ameir and architecture=NAME_OR_PATH belong together, e.g. `python train.py "
                          "dataset=alimama model=ameir architecture=paper/alimama_1`.")
+    if config.variant is not None and config.architecture is None:
+        raise AmeirError(f"variant={config.variant} is a part of an architecture, and model={config.model.name} has "
+                         "none: leave it out, or train model=ameir architecture=NAME_OR_PATH.")
     session = open_session(config, composed, "train")
     problem = session.problem
     path, folder = problem.folder.path / METRICS, problem.folder.path / "model"
-    architecture = None if config.architecture is None else checked_architecture(problem, config.architecture)
+    architecture, name = None, config.model.name.upper()
+    if config.architecture is not None:
+        architecture = checked_architecture(problem, config.architecture)
+    if architecture is not None and config.variant is not None:
+        name = named_variant(config.variant)
+        architecture = restricted(problem, architecture, name, f"architecture={config.architecture}")
     if (architecture is not None and folder.exists() and not config.overwrite
             and read_bundle(folder).model.architecture != architecture):
         raise AmeirError(f"{folder} was trained from another architecture than {config.architecture} has now. Choose "
@@ -42,13 +52,11 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
         if architecture is not None:
             problem.seeded("train/ameir")
             model = problem.derived(architecture)
-            result = finetune(problem, model, "AMEIR", inherited=False)
-            name = "AMEIR"
+            result = finetune(problem, model, name, inherited=False)
             write_bundle(folder, model, session.vocabulary, variant=name, state="trained",
                          made_from=architecture.digest())
             written.append(folder)
         else:
-            name = config.model.name.upper()
             _, result = train_baseline(problem, config.model.name)
         metrics = update_metrics(problem, session.dataset.protocol, {name: result.to_dict()},
                                  {"prepare": session.prepare_seconds, "finetune": result.seconds})

@@ -39,6 +39,30 @@ def variant_architecture(problem: Problem, variant: str) -> Architecture:
     return Architecture(blocks, interactions, mlp)
 
 
+def restricted(problem: Problem, architecture: Architecture, variant: str, source: str) -> Architecture:
+    """Return the parts of an architecture that a variant is made of: AMEIR-A its blocks, -B its interactions too, each
+    with the pre-defined MLP; -C all of it.
+
+    Args:
+        problem: the dataset, which says what variants there are and its pre-defined MLP.
+        architecture: the whole.
+        variant: a name in :data:`VARIANTS`.
+        source: where the architecture is from, for messages.
+
+    Raises:
+        AmeirError: the dataset has no such variant, or the architecture lacks what the variant adds.
+    """
+    steps = steps_of(problem, variant)
+    lacks = {1: ("blocks", not architecture.blocks), 2: ("interactions", not architecture.interactions),
+             3: ("hidden layers", not architecture.mlp)}
+    name, missing = lacks[steps[-1]]
+    if missing:
+        raise AmeirError(f"{source} has no {name}, which {variant} is made of. Leave variant={variant} out, or name "
+                         "another architecture.")
+    return Architecture(architecture.blocks if 1 in steps else (), architecture.interactions if 2 in steps else (),
+                        architecture.mlp if 3 in steps else problem.predefined)
+
+
 def stage_model(problem: Problem, stage: int, *, winner: bool) -> Ameir:
     """Return a finished stage's supernet, or its winner, with its weights."""
     path = problem.folder.file(stage, WINNER if winner else SUPERNET)
