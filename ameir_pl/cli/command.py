@@ -14,6 +14,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ameir_pl.cli.command_line import as_written
 from ameir_pl.cli.compose import load_config
 from ameir_pl.cli.launch import launch, launched, meet, wanted_processes
 from ameir_pl.cli.ray_jobs import run_jobs
@@ -83,7 +84,8 @@ def command(config_name: str, *, trains: bool = False, commands: bool = False, c
 def _run(body: Body, config_name: str, arguments: list[str], trains: bool, commands: bool, load: Load) -> Any:
     refuse_secrets(arguments)
     flags = [a for a in arguments if a.startswith("-")]
-    overrides = [a for a in arguments if not a.startswith("-")]
+    many = bool({"-m", "--multirun"} & set(flags))
+    overrides = as_written([a for a in arguments if not a.startswith("-")], many)
     if {"--help", "-h"} & set(flags):
         print(HELP.format(name=sys.argv[0], doc=(body.__doc__ or "").strip(), config=config_name))
         print(OmegaConf.to_yaml(load_config(config_name, [])[1]))
@@ -92,7 +94,6 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool, comma
         overrides = [o for o in overrides if o not in ("job", "all", "hydra")]
         print(OmegaConf.to_yaml(load(config_name, overrides)[1]))
         return None
-    many = bool({"-m", "--multirun"} & set(flags))
     if flags and not many:
         raise AmeirError(f"Unknown option {flags[0]}. There are --help, --cfg job and --multirun; settings are "
                          "written key=value.")

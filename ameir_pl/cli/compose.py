@@ -117,7 +117,7 @@ def _unknown(key: str, known: set[str]) -> str:
     leaves = {k for k in known if not any(other.startswith(f"{k}.") for other in known)}
     hint = f" Did you mean '{sorted(near, key=len)[0]}'?" if near else did_you_mean(key, leaves)
     if " Known: " in hint:
-        hint = " The keys are listed in conf/search.yaml and by --cfg job."
+        hint = " `--help` lists the keys of this command."
     return f"Unknown configuration key '{key}'.{hint}"
 
 

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from ameir_pl import ranks
 from ameir_pl.cli.command import command
+from ameir_pl.cli.command_line import named_run
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.setup import Session, open_session
 from ameir_pl.errors import AmeirError
@@ -47,7 +48,7 @@ def bundle_state(session: Session, config: Config, variant: str) -> str | None:
     if not folder.exists():
         return None
     bundle = read_bundle(folder)
-    again = (f"Replace it: ameir derive dataset={config.dataset.name} run={config.run} variant={variant} "
+    again = (f"Replace it: ameir derive {named_run(config)} variant={variant} "
              "overwrite=true")
     if bundle.variant != variant:
         raise AmeirError(f"{folder} holds {bundle.variant}, not {variant}. {again}")

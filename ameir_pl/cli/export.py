@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from ameir_pl.cli.command import command
+from ameir_pl.cli.command_line import named_run
 from ameir_pl.cli.config import ExportConfig
 from ameir_pl.cli.setup import run_path
 from ameir_pl.errors import AmeirError, did_you_mean
@@ -29,9 +30,9 @@ def main(config: ExportConfig, composed: DictConfig) -> Path:
         raise AmeirError(f"There is no format={config.format}.{did_you_mean(config.format, FORMATS)}")
     run = run_path(config)
     if not (run / "model").is_dir():
-        named = f"dataset={config.dataset.name} run={config.run}"
+        named = named_run(config)
         raise AmeirError(f"{run} has no model to export. After a search `ameir derive {named}` makes it; "
-                         f"`python train.py {named} model=ameir architecture=NAME` trains one.")
+                         f"`ameir train {named} model=ameir architecture=NAME` trains one.")
     bundle = read_bundle(run / "model")
     path = run / FORMATS[config.format]
     export_onnx(bundle, path)

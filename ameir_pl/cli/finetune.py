@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from ameir_pl import ranks
 from ameir_pl.cli.command import command
+from ameir_pl.cli.command_line import named_run
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.derive import bundle_state, chosen_variant, made_from
 from ameir_pl.cli.setup import Session, open_session
@@ -50,7 +51,7 @@ def require_bundle(session: Session, config: Config) -> None:
     chosen = chosen_variant(session, config)
     if bundle_state(session, config, chosen) is None:
         raise AmeirError(f"There is no derived {chosen} of this run in {session.problem.folder.path / 'model'}. Make "
-                         f"it with: ameir derive dataset={config.dataset.name} run={config.run}")
+                         f"it with: ameir derive {named_run(config)}")
 
 
 def finetune_variants(session: Session, config: Config) -> dict[str, Any]:

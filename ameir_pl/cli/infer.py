@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ameir_pl.atomic import write_text
+from ameir_pl.cli.command_line import setting
 from ameir_pl.data.infer import default_output, infer_description
 from ameir_pl.data.table_description import read_description
 from ameir_pl.errors import AmeirError
@@ -41,7 +42,8 @@ def infer(input: str, label: str | None, *, events: str | None = None, output: s
     except AmeirError as error:
         print(f"It is not complete yet: {error}")
         return path
-    print(f"Then:\n  ameir data prepare dataset=table dataset.source={path}\n"
-          f"  python search.py dataset=table dataset.source={path} stage=all budget=demo run=mine\n"
+    source = setting("dataset.source", path)
+    print(f"Then:\n  ameir data prepare dataset=table {source}\n"
+          f"  ameir search dataset=table {source} stage=all budget=demo run=mine\n"
           f"The search runs stage {', '.join(map(str, description.stages))}.")
     return path

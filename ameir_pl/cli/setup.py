@@ -32,6 +32,7 @@ from ameir_pl.cli.checks import (
     check_stages,
     usable_layers,
 )
+from ameir_pl.cli.command_line import named_run
 from ameir_pl.cli.compose import conf_folder
 from ameir_pl.cli.config import RESULT_KEYS, TRAIN_KEYS, Config
 from ameir_pl.cli.engine import LightningEngine
@@ -219,7 +220,7 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
         every_steps=config.checkpoint.every_steps, every_minutes=config.checkpoint.every_minutes,
         detect_anomaly=config.detect_anomaly)
     folder = RunFolder(path, schema.fingerprint(), settings_fingerprint(composed),
-                       f"python search.py dataset={config.dataset.name} run={config.run}")
+                       f"ameir search {named_run(config)}")
     problem = Problem(schema=schema, data=data, objective=objective, engine=engine, folder=folder, journal=journal,
                       model=config.dataset.model, budget=config.budget, space=config.space,
                       stages=tuple(search_stages), seed=config.seed, overwrite=config.overwrite,

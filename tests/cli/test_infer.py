@@ -20,7 +20,7 @@ def test_it_writes_prints_and_overwrites_nothing(tmp_path: Path, capsys: pytest.
     out = capsys.readouterr().out
     named = f"dataset=table dataset.source={path}"
     for words in ("user: categorical, user", "ts: time", "guesses", f"ameir data prepare {named}",
-                  f"python search.py {named} stage=all budget=demo", "stage 2, 3"):
+                  f"ameir search {named} stage=all budget=demo", "stage 2, 3"):
         assert words in out
     path.write_text("mine")
     with pytest.raises(AmeirError, match="overwrite=true"):
