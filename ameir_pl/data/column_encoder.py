@@ -78,8 +78,8 @@ class ColumnEncoder:
         scratch = Scratch(self.scratch / name, "int32", f.width)
         for _, table in spill.read([f.name]):
             values = _cast(table[f.name], kind)
-            scratch.append(vocabulary.encode_lists(values, f.width) if isinstance(values.dtype, pl.List)
-                           else vocabulary.encode(values))
+            scratch.append(vocabulary.encode_lists(values, f.width, f.name in self.plan.latest)
+                           if isinstance(values.dtype, pl.List) else vocabulary.encode(values))
         scratch.close()
         return scratch
 

@@ -53,6 +53,7 @@ class Table(Dataset):
     """
 
     name = "table"
+    version = 2
     in_parts = True
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int = 0,
@@ -176,7 +177,7 @@ class Table(Dataset):
                     tuple(f.name for f in about.fields if f.kind == "dense"),
                     (self.max_len or behaviors.max_len) if behaviors.fields else 0,
                     {f.vocabulary: f.min_count for f in sparse}, {f.name: f.max_len for f in sparse if f.max_len},
-                    1 + size // BUCKET, pause)
+                    frozenset(f.name for f in sparse if f.sequence), 1 + size // BUCKET, pause)
 
     def _events(self, reader: TableReader, behaviors: Behaviors, clock: Clock, folder: Path) -> Events:
         outputs = [key_output(behaviors.user, USER, "behaviors.user"),

@@ -188,6 +188,8 @@ def _lists(table: pl.DataFrame, f: FieldSpec, bad: BadRows, path: Path, gaps: bo
         table = table.with_columns(filled.alias(parts[-1])).with_columns(pl.col(parts[-1]).fill_null(empty))
         table = bad.drop(table, wrong.fill_null(False), path, column, f"a list of {_LISTED[dtype]}")
     joined = pl.concat_list(parts) if len(parts) > 1 else pl.col(parts[0])
+    if f.order == "latest_first":
+        joined = joined.list.reverse()
     return table.with_columns(joined.alias(MADE + f.name)).drop(parts)
 
 

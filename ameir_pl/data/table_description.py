@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from ameir_pl.data.closed_yaml import Section, read_section
 from ameir_pl.data.splits import GivenSplit, RandomSplit, Split, TimeSplit
-from ameir_pl.data.table_fields import FIELD_KEYS, FieldSpec, check_fields, read_field
+from ameir_pl.data.table_fields import FIELD_KEYS, FieldSpec, Order, check_fields, read_field
 from ameir_pl.data.table_sources import Source
 
 SOURCE_KEYS = ("input", "separator", "columns", "quotes")
 KEYS = (*SOURCE_KEYS, "missing", "task", "label", "threshold", "split", "min_categr_count", "user", "time", "item",
         "core", "join", "fields", "behaviors")
 JOIN_KEYS = (*SOURCE_KEYS, "on", "key")
-BEHAVIOR_KEYS = (*SOURCE_KEYS, "max_len", "user", "time", "join", "fields")
+BEHAVIOR_KEYS = (*SOURCE_KEYS, "max_len", "order", "user", "time", "join", "fields")
 SPLIT_KEYS = {"time": ("type", "column", "valid", "test"), "random": ("type", "valid", "test", "seed", "stratified"),
               "column": ("type", "column")}
 SHARE = 0.1
@@ -188,7 +188,13 @@ def _behaviors(top: Section, least: int) -> Behaviors | None:
         for key in ("user", "time", "join", "separator", "columns", "quotes"):
             if key in section:
                 raise section.error(key, "is for an event table (behaviors.input); here the fields are list columns.")
-        return Behaviors(max_len, fields)
+        for f in fields:
+            if f.max_len:
+                raise section.error("max_len", f"is of all behaviors ({max_len}): {f.place} has none of its own.")
+        order = section.text("order", "", get_args(Order))
+        return Behaviors(max_len, tuple(replace(f, order=cast(Order, order)) if order else f for f in fields))
+    if "order" in section:
+        raise section.error("order", "is for lists in the rows; events of a table go by their time.")
     user = section.text("user", top.text("user"))
     time = section.text("time", top.text("time", _time_column(top)))
     if not user:

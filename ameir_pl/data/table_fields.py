@@ -13,10 +13,11 @@ from ameir_pl.schema import Group
 Kind = Literal["categorical", "multivalent", "dense"]
 Dtype = Literal["str", "int", "float"]
 Part = Literal["hour", "weekday"]
+Order = Literal["latest_last", "latest_first"]
 SYNONYMS = {"sequence": "multivalent", "numeric": "dense"}
 """FuxiCTR's words."""
 FIELD_KEYS = ("name", "type", "dtype", "group", "from", "part", "splitter", "padding", "max_len", "min_categr_count",
-              "share_embedding", "fill_na", "active")
+              "share_embedding", "fill_na", "active", "order")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class FieldSpec:
         splitter: between the elements of a list written as text.
         padding: the element that stands for none; None where lists have no padding.
         max_len: the most ids of a multivalent field; 0 for as many as the longest has.
+        sequence: of a list longer than ``max_len`` the latest ids are kept, else the first.
+        order: whether the latest element of a list comes last or first in the table; encoded it comes last.
         min_count: how often a value must come among train rows to have an embedding of its own.
         fill_na: what a missing value becomes; None leaves it missing.
         part: of a time column.
@@ -52,6 +55,8 @@ class FieldSpec:
     min_count: int = 1
     fill_na: str | int | float | None = None
     part: Part | None = None
+    sequence: bool = False
+    order: Order = "latest_last"
 
 
 def reserved(name: str) -> bool:
@@ -81,12 +86,14 @@ def read_field(section: Section, least: int) -> list[FieldSpec]:
     if part and dtype not in ("", "int"):
         raise section.error("dtype", f"'{dtype}' does not go with part: hours and weekdays are whole numbers.")
     if kind == "dense":
-        for key in ("splitter", "padding", "max_len", "min_categr_count", "share_embedding"):
+        for key in ("splitter", "padding", "max_len", "min_categr_count", "share_embedding", "order"):
             if key in section:
                 raise section.error(key, "a dense field has no vocabulary and no list; make it categorical, or leave "
                                          "this out.")
         if dtype == "str":
             raise section.error("dtype", "a dense field is a number: float or int.")
+    if "order" in section and kind != "multivalent":
+        raise section.error("order", "is for lists (type: sequence); this field has none.")
     group = section.text("group", "context", get_args(Group))
     shared = section.text("share_embedding")
     active = section.flag("active", True)
@@ -94,7 +101,8 @@ def read_field(section: Section, least: int) -> list[FieldSpec]:
         name, kind, columns or (name,), cast(Dtype | None, "int" if part else dtype or None), cast(Group, group),
         "" if kind == "dense" else shared or name, section.place.rstrip("."), section.text("splitter"),
         section.text("padding") if "padding" in section else None, section.whole("max_len", 0, 1),
-        section.whole("min_categr_count", least, 1), _fill(section, kind, dtype), cast(Part, part) if part else None)
+        section.whole("min_categr_count", least, 1), _fill(section, kind, dtype), cast(Part, part) if part else None,
+        word == "sequence", cast(Order, section.text("order", "latest_last", get_args(Order))))
         for name in names]
     return fields if active else []
 

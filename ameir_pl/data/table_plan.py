@@ -29,6 +29,7 @@ class Plan:
         min_count: how often a vocabulary's value must come among train rows to have an id of its own; 1 where none
             is given.
         widest: the most ids of a multivalent field, by field.
+        latest: the fields of which a list that is longer than ``widest`` keeps its last ids; others keep the first.
         buckets: ranges of users that events are sorted in.
         pause: how long, in the unit of times, two events of a session lie apart at most; 0 where that is not known.
         hexadecimal: values are UInt32 that stand for eight hexadecimal digits each.
@@ -43,6 +44,7 @@ class Plan:
     max_len: int = 0
     min_count: Mapping[str, int] = field(default_factory=dict)
     widest: Mapping[str, int] = field(default_factory=dict)
+    latest: frozenset[str] = frozenset()
     buckets: int = 1
     pause: int = 0
     hexadecimal: bool = False

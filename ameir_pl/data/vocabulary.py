@@ -93,10 +93,11 @@ class Vocabulary:
                                                      nulls_equal=True)
         return found[_ID].fill_null(OOV).to_numpy()
 
-    def encode_lists(self, values: pl.Series, width: int) -> np.ndarray:
-        """Return the ids (n, width) int32 of the first ``width`` elements of lists, ``PAD`` behind them; nulls in
-        lists are left out."""
-        short = values.list.drop_nulls().list.head(width)
+    def encode_lists(self, values: pl.Series, width: int, latest: bool = False) -> np.ndarray:
+        """Return the ids (n, width) int32 of the first ``width`` elements of lists, or of the last where they are the
+        latest; ``PAD`` behind them. Nulls in lists are left out."""
+        filled = values.list.drop_nulls()
+        short = filled.list.tail(width) if latest else filled.list.head(width)
         lengths = short.list.len().fill_null(0).to_numpy()
         ids = np.full((len(values), width), PAD, np.int32)
         ids[np.arange(width) < lengths[:, None]] = self.encode(short.filter(short.list.len() > 0).explode())
