@@ -91,7 +91,9 @@ class EncodedSequences(Encoded):
             rows: (B,) row numbers of the train split.
             generator: of the end points and negatives; the same state gives the same batch.
             loss: ``sampled_bce``: the clip's last five items (fewer where it is short, ``PAD`` behind them) are
-                ``positives`` (B, 5), and ``negatives`` (B, Q) are distinct items the user never touched.
+                ``positives`` (B, 5), and ``negatives`` (B, Q) are distinct items outside the user's training items.
+                Held-out items are drawn like any other: left out, they alone would never be ranked low, and a model
+                would find them on noise.
                 ``sampled_softmax``: the clip's last item is the only positive (B, 1), and ``shared_negatives``
                 (Q,) are drawn uniformly from the catalogue, with repetition; they may hit a positive.
             negatives: Q.
@@ -115,7 +117,7 @@ class EncodedSequences(Encoded):
         batch = self._histories(begin, first)
         batch.positives, batch.users = positives, self._users(begin)
         if loss == "sampled_bce":
-            batch.negatives = torch.from_numpy(self.draw_untouched(generator, begin, negatives))
+            batch.negatives = torch.from_numpy(self.draw_untrained(generator, begin, negatives))
         else:
             shared = generator.integers(OOV + 1, OOV + 1 + self.items, size=negatives)
             batch.shared_negatives = torch.from_numpy(shared)
@@ -147,6 +149,8 @@ class EncodedSequences(Encoded):
     def draw_untouched(self, generator: np.random.Generator, begin: np.ndarray, count: int) -> np.ndarray:
         """Draw ``count`` distinct items a row, uniformly from those its user never touched in any split.
 
+        For ranking alone: what training draws must not tell which items are held out (see :meth:`draw_untrained`).
+
         Args:
             generator: of the draws.
             begin: (B,) where each row's user begins in ``values``.
@@ -156,38 +160,58 @@ class EncodedSequences(Encoded):
             (B, count) int64.
 
         Raises:
-            AmeirError: a user leaves fewer than ``count`` items untouched.
+            AmeirError: a user leaves fewer than ``count`` items.
         """
+        return self._draw_outside(self._touched, "that a user never touched", generator, begin, count)
+
+    def draw_untrained(self, generator: np.random.Generator, begin: np.ndarray, count: int) -> np.ndarray:
+        """Draw ``count`` distinct items a row, uniformly from those outside its user's training items.
+
+        Arguments, result and errors are those of :meth:`draw_untouched`.
+        """
+        return self._draw_outside(self.trained, "outside a user's training items", generator, begin, count)
+
+    def _draw_outside(self, keys: np.ndarray, which: str, generator: np.random.Generator, begin: np.ndarray,
+                      count: int) -> np.ndarray:
         low, high = OOV + 1, OOV + 1 + self.items
         drawn = generator.integers(low, high, size=(len(begin), count))
-        bad = self._unfit(begin, drawn)
-        # Redrawing what does not fit treats all untouched items alike, so every set of them is equally likely.
+        bad = self._unfit(keys, begin, drawn)
+        # Redrawing what does not fit treats all other items alike, so every set of them is equally likely.
         for _ in range(_ROUNDS):
             rows = np.flatnonzero(bad.any(axis=1))
             if len(rows) == 0:
                 return drawn
             part, holes = drawn[rows], bad[rows]
             part[holes] = generator.integers(low, high, size=int(holes.sum()))
-            drawn[rows], bad[rows] = part, self._unfit(begin[rows], part)
+            drawn[rows], bad[rows] = part, self._unfit(keys, begin[rows], part)
         # A user who touched nearly everything: draw from what is left.
         for row in np.flatnonzero(bad.any(axis=1)):
-            keys = self._touched
             inside = keys[np.searchsorted(keys, begin[row] * high):np.searchsorted(keys, (begin[row] + 1) * high)]
             left = np.setdiff1d(np.arange(low, high), inside % high)
             if len(left) < count:
-                raise AmeirError(f"{self.folder}: {count} items that a user never touched are to be drawn, but one "
-                                 f"user leaves {len(left)} of {self.items}. Use more data, or fewer negatives.")
+                raise AmeirError(f"{self.folder}: {count} items {which} are to be drawn, but one user leaves "
+                                 f"{len(left)} of {self.items}. Use more data, or fewer negatives.")
             drawn[row] = generator.choice(left, count, replace=False)
         return drawn
 
     @cached_property
     def _touched(self) -> np.ndarray:
-        """Sorted keys of every (user, item) that occurs; where a user begins stands for the user."""
-        rows = self.splits["test"]  # one row a user
-        begin, stop = (self.columns[name][rows.start:rows.stop] for name in ("begin", "stop"))
-        order = np.argsort(begin)
-        users = np.repeat(begin[order], (stop - begin)[order])
-        return np.unique(users * (OOV + 1 + self.items) + self.columns["values"][:, 0])
+        """Sorted keys of every (user, item) that occurs in any split."""
+        return self._keys("test", "stop")  # one row a user
+
+    @cached_property
+    def trained(self) -> np.ndarray:
+        """Sorted keys of every (user, item) of the training sequences; where a user begins stands for the user."""
+        return self._keys("train", "end")
+
+    def _keys(self, split: str, last: str) -> np.ndarray:
+        rows = self.splits[split]
+        begin, end = (self.columns[name][rows.start:rows.stop] for name in ("begin", last))
+        lengths = end - begin
+        users = np.repeat(begin, lengths)
+        # The place of each event: its user's first, and how many of that user come before it.
+        places = users + np.arange(len(users)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return np.unique(users * (OOV + 1 + self.items) + self.columns["values"][places, 0])
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -198,11 +222,12 @@ class EncodedSequences(Encoded):
     def _users(self, begin: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.searchsorted(self._starts, begin))
 
-    def _unfit(self, begin: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """Where (B, count) a drawn item was touched by the row's user or occurs earlier in its row."""
-        keys = begin[:, None] * (OOV + 1 + self.items) + drawn
-        at = np.minimum(np.searchsorted(self._touched, keys), len(self._touched) - 1)
-        unfit = self._touched[at] == keys
+    def _unfit(self, keys: np.ndarray, begin: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Where (B, count) the row's user and a drawn item are among ``keys``, or the item occurs earlier in its
+        row."""
+        wanted = begin[:, None] * (OOV + 1 + self.items) + drawn
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        unfit = keys[at] == wanted
         order = np.argsort(drawn, axis=1, kind="stable")
         ordered = np.take_along_axis(drawn, order, axis=1)
         again = np.zeros_like(unfit)

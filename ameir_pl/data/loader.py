@@ -174,6 +174,8 @@ class AmeirDataModule(LightningDataModule):
         sampler.set_epoch(self._resume[0])
         sampler.skip(self._resume[1])
         self._resume = (0, 0)
+        if isinstance(self.encoded, EncodedSequences):
+            _ = self.encoded.trained  # once here, not once in every forked worker
         return self._loader("train", sampler)
 
     def val_dataloader(self) -> DataLoader[Batch]:

@@ -66,6 +66,7 @@ class SequenceDataset(Dataset):
 
     file_names: ClassVar[tuple[str, ...]] = ()
     paper_counts: ClassVar[PaperCounts | None] = None
+    version = 2
     opens = EncodedSequences
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int,

@@ -67,6 +67,7 @@ class Table(Dataset):
         self.description = read_description(self.source)
         if self.description.task == "retrieval":
             self.opens = EncodedSequences  # type: ignore[misc]
+            self.version = type(self).version + 1  # type: ignore[misc]
 
     @property
     def stages(self) -> tuple[int, ...]:

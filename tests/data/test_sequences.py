@@ -116,7 +116,7 @@ def test_clips_are_pieces_of_the_training_part(sequences: EncodedSequences, loss
             assert batch.positives[i, :len(positives)].tolist() == positives, "PAD follows"
             ends[i].add(end)
             if loss == "sampled_bce":
-                assert len(set(batch.negatives[i].tolist()) - set(items)) == 7
+                assert len(set(batch.negatives[i].tolist()) - set(train)) == 7
     assert all(ends[i] <= set(range(2, len(items) - 1)) for i, items in enumerate(users))
     assert ends[0] == set(range(2, len(users[0]) - 1)), "every end point is drawn"
     assert batch.shared_negatives.shape == ((0,) if loss == "sampled_bce" else (7,))
