@@ -21,12 +21,14 @@ from ameir_pl.cli.checks import LEAST
 from ameir_pl.cli.compose import conf_folder, load_config, raw_config
 from ameir_pl.cli.config import CONFIGS, RESULT_KEYS, TRAIN_KEYS, Config
 from ameir_pl.cli.run_settings import settings_fingerprint
+from ameir_pl.cli.setup import make_dataset
+from ameir_pl.errors import AmeirError
 
 CONF = conf_folder()
 GROUPS = {f.name: sorted(p.relative_to(f).with_suffix("").as_posix() for p in f.rglob("*.yaml"))
           for f in sorted(CONF.iterdir()) if f.is_dir()}
 OPTIONS = [(group, option) for group, options in GROUPS.items() for option in options
-           if group not in ("architecture", "dataset_budget", "dataset_model")]
+           if group not in ("architecture", "dataset_budget", "dataset_model", "dataset_preset", "preset")]
 FREE = {"optimizer", "scheduler", "trainer", "logger", "callbacks"}
 
 
@@ -71,6 +73,31 @@ def test_every_dataset_budget_belongs_to_a_dataset_and_a_budget() -> None:
     assert set(GROUPS["dataset_budget"]) <= names
     for name in GROUPS["dataset_budget"]:
         assert "@package budget" in (CONF / "dataset_budget" / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", GROUPS["dataset_preset"])
+def test_each_preset_of_a_dataset(name: str) -> None:
+    dataset, preset = name.split("_")
+    path = CONF / "dataset_preset" / f"{name}.yaml"
+    # What is given by hand is above what a preset says.
+    config, composed = load_config("search", [f"dataset={dataset}", f"preset={preset}", "dataset.train.batch_size=3"])
+    assert config.preset == preset == config.dataset.options["preset"] and config.dataset.train.batch_size == 3
+    assert make_dataset(config).preset == preset  # type: ignore[attr-defined]
+    assert "# @package dataset" in path.read_text()
+    for part, values in OmegaConf.to_container(OmegaConf.load(path)).items():  # type: ignore[union-attr]
+        found = OmegaConf.to_container(composed.dataset[part])
+        assert {key: value for key, value in values.items() if key != "batch_size"}.items() <= found.items()
+
+
+@pytest.mark.parametrize(("dataset", "preset", "there"), [
+    ("movielens", "x4", "It has none; leave preset= out"), ("alimama", "x4", "There is: dsin, ours")])
+def test_a_preset_of_another_dataset_is_refused(dataset: str, preset: str, there: str) -> None:
+    with pytest.raises(AmeirError, match=f"dataset={dataset} has no preset={preset}. {there}"):
+        load_config("search", [f"dataset={dataset}", f"preset={preset}"])
+
+
+def test_every_dataset_preset_belongs_to_a_dataset_and_a_preset() -> None:
+    assert set(GROUPS["dataset_preset"]) <= {f"{d}_{p}" for d in GROUPS["dataset"] for p in GROUPS["preset"]}
 
 
 def test_every_model_of_a_dataset_is_one_of_its_options() -> None:
@@ -196,6 +223,6 @@ def value_of(config: Any, key: str) -> Any:
 def test_no_file_is_left_out() -> None:
     tops = {p.stem for p in CONF.glob("*.yaml")}
     assert tops == set(CONFIGS)
-    known = {"architecture", "budget", "callbacks", "dataset", "dataset_budget", "logger", "model", "optimizer",
-             "scheduler", "trainer"}
+    known = {"architecture", "budget", "callbacks", "dataset", "dataset_budget", "dataset_preset", "logger", "model",
+             "optimizer", "preset", "scheduler", "trainer"}
     assert set(GROUPS) - {"dataset_model"} == known  # a new group needs its tests above

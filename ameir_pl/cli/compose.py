@@ -73,11 +73,21 @@ def typed_config(name: str, composed: DictConfig) -> tuple[Any, DictConfig]:
         raise AmeirError(f"Configuration {name} is not of the type it should be.")
     if not isinstance(config, Config):
         return config, composed
+    check_preset(config.dataset.name, config.preset)
     check_values(config)
     if not re.fullmatch(r"[\w.+-]+", config.run) or config.run.startswith("."):
         raise AmeirError(f"Configuration: run={config.run} names a folder under runs/; use letters, digits, "
                          "'-', '_', '.' and '+'.")
     return config, composed
+
+
+def check_preset(dataset: str, preset: str | None) -> None:
+    """Raise ``AmeirError`` for a preset that a dataset does not have: Hydra takes ``preset=`` for all datasets alike."""
+    known = sorted(o.removeprefix(f"{dataset}_") for o in _options("dataset_preset") if o.startswith(f"{dataset}_"))
+    if preset is None or preset in known:
+        return
+    there = f"There is: {', '.join(known)}." if known else "It has none; leave preset= out."
+    raise AmeirError(f"dataset={dataset} has no preset={preset}. {there}")
 
 
 def _explain(name: str, overrides: list[str], error: Exception) -> str:

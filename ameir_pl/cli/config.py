@@ -93,6 +93,7 @@ class Config:
     """Every key of conf/search.yaml and conf/train.yaml; see there for what each means."""
 
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
+    preset: str | None = None
     budget: Budget = field(default_factory=Budget)
     space: SpaceSettings = field(default_factory=SpaceSettings)
     paths: Paths = field(default_factory=Paths)

@@ -26,15 +26,24 @@ from ameir_pl.data.dataset import DATASETS, FULL, Dataset
 from ameir_pl.data.delimited import header
 from ameir_pl.data.histories import PAUSE, TIME, USER
 from ameir_pl.data.layouts import ALIMAMA
-from ameir_pl.data.splits import TEST, TRAIN, GivenSplit, sampled_users
+from ameir_pl.data.splits import TEST, TRAIN, GivenSplit, pandas_sample, sampled_users
 from ameir_pl.data.store import Tables
 from ameir_pl.data.table_encoder import encode_table
 from ameir_pl.data.table_plan import LABEL, SPLIT, Plan
 from ameir_pl.data.text import BLOCK
-from ameir_pl.errors import AmeirError
+from ameir_pl.errors import AmeirError, did_you_mean
 
 TEST_START = 1_494_000_000 + 7 * 86_400
-"""The first second of the eighth day in China (UTC+8): impressions from here on test."""
+"""The first second of the eighth day in China (UTC+8): where impressions begin to test with ``preset=ours``."""
+# DSIN's public preparation: github.com/shenweichen/DSIN, code/0_gen_sampled_data.py, 1_gen_sessions.py, train_dsin.py.
+DSIN_SEED = 1024
+DSIN_TEST_START = 1_494_633_600
+"""2017-05-13 00:00 UTC: where impressions begin to test with ``preset=dsin``."""
+DSIN_SINCE = 1_493_769_600
+"""2017-05-03 00:00 UTC: behaviors before are left out with ``preset=dsin``."""
+DSIN_SESSION = 3
+"""Behaviors that a session needs with ``preset=dsin``."""
+PRESETS = ("dsin", "ours")
 VALID = 0.05
 BUCKET = 64 * 2**20
 """Bytes of sampled behaviors, as plain text, that one range of users has; ranges are sorted one at a time."""
@@ -48,7 +57,7 @@ _RAW = ", ".join(f"{part}.csv" for part in COLUMNS)
 PUBLISHED = {"impressions": 26_557_961, "users": 1_141_729, "ads": 846_811, "profiles": 1_061_768,
              "behaviors": 723_268_134}
 # Table 6 of the paper. Its users are a quarter of those with a profile (1,061,768 / 4 = 265,442), as in Feng et al.
-# (2019); which ones is not known.
+# (2019), whose sample preset=dsin draws; whether it is the paper's cannot be known without the raw tables.
 PAPER = {"users": 265_443, "(cate_id, brand) pairs": 1_027_443, "average history": 46.31, "train rows": 5_544_213,
          "test rows": 660_694, "clicks": 0.0514}
 
@@ -61,10 +70,15 @@ class Alimama(Dataset):
     (``.csv.gz``), with the publisher's headers, columns in any order. NULL and empty values are a category of their
     own ("missing"), as is every profile field of a user without a profile; a missing price is -1.
 
-    **Users**: a seeded share of them. **Split**: the eighth day (of China) tests, a twentieth of the earlier rows
-    validates (paper, Appendix B). **History**: the user's last ``max_len`` behaviors of any kind strictly before the
-    impression, as (cate_id, brand), which share their vocabularies with the ad's. **Price** by train percentiles to
-    [-1, 1].
+    **Presets**: ``dsin`` is the public preparation of Feng et al. (2019), whom the paper follows: the users are those
+    of the ``user_share`` of ``user_profile``'s rows that pandas' ``sample(random_state=1024)`` draws; impressions from
+    2017-05-13 00:00 UTC on test; behaviors are those of kind ``pv`` from 2017-05-03 00:00 UTC on in sessions (at most
+    half an hour between two) of more than two. ``ours`` takes users by a hash of (id, ``split_seed``), with or without
+    a profile, behaviors of any kind and date, and tests on the eighth day of China.
+
+    **Split**: a twentieth of the rows before the test rows validates (paper, Appendix B). **History**: the user's last
+    ``max_len`` behaviors strictly before the impression, as (cate_id, brand), which share their vocabularies with the
+    ad's. **Price** by train percentiles to [-1, 1].
 
     Rows that cannot be read are an error or skipped (``on_bad_row``): values that are not what they should be, an
     impression of an ad that ``ad_feature`` lacks, a behavior of a user without any impression. An ad or a user that
@@ -74,11 +88,11 @@ class Alimama(Dataset):
     Args:
         raw, encoded, source, on_bad_row: as :class:`Dataset`; ``source`` is the folder of the four tables.
         max_len: T, at least 1.
+        preset: ``dsin`` or ``ours``.
         user_share: of the users, above 0 to 1.
-        split_seed: of the users and the validation rows.
+        split_seed: of the validation rows, and with ``ours`` of the users.
         min_count: how often a value must come among train rows and the behaviors they see to have an id of its own.
-        profiled_only: sample only users that have a profile, as the counts of the paper's Table 6 suggest its
-            authors did.
+        profiled_only: with ``ours``, sample only users that have a profile; ``dsin`` does in any case.
 
     Raises:
         AmeirError: a setting is out of range.
@@ -87,26 +101,31 @@ class Alimama(Dataset):
     name = "alimama"
     offered = "https://tianchi.aliyun.com/dataset/dataDetail?dataId=56 (with an account)"
     terms = "Tianchi's terms of data set 56: research, not commercial."
-    chooses_rows = ("user_share", "split_seed", "profiled_only")
+    chooses_rows = ("preset", "user_share", "split_seed", "profiled_only")
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int = 50,
-                 on_bad_row: Policy = "fail", user_share: float = 0.25, split_seed: int = 1, min_count: int = 1,
+                 on_bad_row: Policy = "fail", preset: str = "dsin", user_share: float = 0.25, split_seed: int = 1, min_count: int = 1,
                  profiled_only: bool = False) -> None:
         super().__init__(raw=raw, encoded=encoded, source=source, max_len=max_len, on_bad_row=on_bad_row)
         if max_len < 1 or min_count < 1 or split_seed < 0 or not 0 < user_share <= 1:
             raise AmeirError(f"alimama: max_len={max_len}, min_count={min_count}, split_seed={split_seed}, user_share="
                              f"{user_share}; they must be at least 1, 1 and 0, and above 0 to 1.")
         self.user_share, self.split_seed, self.min_count = user_share, split_seed, min_count
-        self.profiled_only = profiled_only
+        if preset not in PRESETS:
+            raise AmeirError(f"alimama: there is no preset '{preset}'.{did_you_mean(str(preset), PRESETS)}")
+        self.profiled_only, self.preset = profiled_only, preset
 
     @property
     def protocol(self) -> str:
         """How rows are split."""
+        if self.preset == "dsin":
+            return (f"{self.user_share:.0%} of the users with a profile as DSIN drew them, train before 2017-05-13 UTC, "
+                    "5% of its rows validation")
         return f"{self.user_share:.0%} of the users, days 1-7 train, 5% of their rows validation, day 8 test"
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that change the encoded data."""
-        return super().settings() | {"user_share": self.user_share, "split_seed": self.split_seed,
+        return super().settings() | {"preset": self.preset, "user_share": self.user_share, "split_seed": self.split_seed,
                                      "min_count": self.min_count, "profiled_only": self.profiled_only}
 
     def files(self) -> dict[str, Path]:
@@ -132,7 +151,8 @@ class Alimama(Dataset):
         size = log.stat().st_size * (_GZIP_RATIO if log.suffix == ".gz" else 1) * self.user_share
         plan = Plan("alimama", ALIMAMA.fields, GivenSplit(VALID, self.split_seed), self.protocol, ALIMAMA.behaviors,
                     ALIMAMA.dense, self.max_len, dict.fromkeys(ALIMAMA.vocabularies, self.min_count),
-                    buckets=math.ceil(size / BUCKET), pause=PAUSE)
+                    buckets=math.ceil(size / BUCKET), pause=PAUSE,
+                    least_session=DSIN_SESSION if self.preset == "dsin" else 1)
         tables = encode_table(plan, reader.rows(), folder, files[SAMPLE], bad.advice, reader.events)
         lengths = np.minimum(np.asarray(tables.columns["end"]) - np.asarray(tables.columns["begin"]), self.max_len)
         average = round(float(lengths.mean()), 2)
@@ -142,6 +162,8 @@ class Alimama(Dataset):
             "users": f"{len(users)} of {len(reader.users)} were sampled, {unknown} of them without a profile",
             "average history of a row": average,
             **({"behaviors with a time of 0 or below, left out": reader.timeless} if reader.timeless else {}),
+            **({"behaviors of another kind than pv or before 2017-05-03, left out": reader.others}
+               if self.preset == "dsin" else {}),
             **bad.notes(), **_against_publisher(reader.counts)})
         if reader.counts["impressions"] >= FULL * PUBLISHED["impressions"]:
             tables.notes.update(_against_paper(tables, len(users), average, folder))
@@ -153,21 +175,27 @@ class _Reader:
 
     def __init__(self, dataset: Alimama, files: dict[str, Path], bad: BadRows) -> None:
         self.share, self.seed, self.files, self.bad = dataset.user_share, dataset.split_seed, files, bad
-        self.profiled_only = dataset.profiled_only
+        self.dsin = dataset.preset == "dsin"
         self.ads, self.profiles = read_ads(files[ADS], bad), read_profiles(files[PROFILES], bad)
+        self.drawn: pl.DataFrame | None = None  # the users of whom the sample is, where they need a profile
+        if self.dsin:
+            self.drawn = self.profiles[np.sort(pandas_sample(len(self.profiles), self.share, DSIN_SEED))]
+        elif dataset.profiled_only:
+            self.drawn = self.profiles
         self.users = pl.Series("user", [], pl.UInt32)
-        self.timeless = 0
+        self.timeless = self.others = 0
         self.counts = dict.fromkeys(PUBLISHED, 0) | {"ads": len(self.ads), "profiles": len(self.profiles)}
 
     def rows(self) -> Iterator[pl.DataFrame]:
         """Yield the impressions of sampled users with all their fields."""
+        test_start = DSIN_TEST_START if self.dsin else TEST_START
         for table in read_sample(self.files[SAMPLE], self.ads["adgroup_id"], self.bad, BLOCK):
             self.counts["impressions"] += len(table)
             self.users = pl.concat([self.users, table["user"].unique()]).unique()
             joined = self._sampled(table).join(self.ads, on="adgroup_id", how="left", maintain_order="left").join(
                 self.profiles, left_on="user", right_on="userid", how="left", maintain_order="left")
             yield joined.with_columns(
-                pl.when(pl.col("time_stamp") < TEST_START).then(pl.lit(TRAIN, pl.UInt8)).otherwise(
+                pl.when(pl.col("time_stamp") < test_start).then(pl.lit(TRAIN, pl.UInt8)).otherwise(
                     pl.lit(TEST, pl.UInt8)).alias(SPLIT), pl.col("user").alias("userid")).rename(
                 {"user": USER, "time_stamp": TIME, "clk": LABEL})
         self.users = self.users.sort()
@@ -179,13 +207,21 @@ class _Reader:
             self.counts["behaviors"] += len(table)
             timed = table.filter(pl.col("time_stamp") > 0)
             self.timeless += len(table) - len(timed)
-            yield self._sampled(timed).rename({"user": USER, "time_stamp": TIME, "cate": "cate_id"})
+            if self.dsin:
+                whole = len(timed)
+                timed = timed.filter(pl.col("btag").str.strip_chars() == "pv", pl.col("time_stamp") >= DSIN_SINCE)
+                self.others += whole - len(timed)
+            yield self._sampled(timed).rename({"user": USER, "time_stamp": TIME, "cate": "cate_id"}).drop("btag")
+        if self.dsin and self.others and self.others == self.counts["behaviors"] - self.timeless:
+            raise AmeirError(f"{self.files[LOG]}: none of the {self.others:,} behaviors is of kind 'pv' and from "
+                             "2017-05-03 on, which DSIN's preparation keeps. preset=ours takes any kind and date.")
 
     def _sampled(self, table: pl.DataFrame) -> pl.DataFrame:
-        drawn = table.filter(pl.Series(sampled_users(table["user"].to_numpy(), self.share, self.seed)))
-        if self.profiled_only:
-            drawn = drawn.join(self.profiles, left_on="user", right_on="userid", how="semi", maintain_order="left")
-        return drawn
+        if not self.dsin:
+            table = table.filter(pl.Series(sampled_users(table["user"].to_numpy(), self.share, self.seed)))
+        if self.drawn is not None:
+            table = table.join(self.drawn, left_on="user", right_on="userid", how="semi", maintain_order="left")
+        return table
 
     def sample(self) -> pl.Series:
         """Return the sampled users, once all rows were read."""
@@ -202,12 +238,12 @@ def _against_publisher(counts: dict[str, int]) -> dict[str, str]:
 
 
 def _against_paper(tables: Tables, users: int, average: float, folder: Path) -> dict[str, str]:
-    """Compare the sample with the paper's Table 6, whose users are others: each count with its relative difference."""
+    """Compare the sample with the paper's Table 6, whose users may be others: each count with its difference."""
     label = np.asarray(tables.columns["label"])
     found = {"users": users, "(cate_id, brand) pairs": _pairs(folder / "values.npy"), "average history": average,
              "train rows": tables.rows["train"] + tables.rows["valid"], "test rows": tables.rows["test"],
              "clicks": round(float(label.mean()), 4)}
-    return {"sample against the paper's Table 6 (another sample)": "; ".join(
+    return {"sample against the paper's Table 6": "; ".join(
         f"{name} {found[name]:,} where the paper has {count:,} ({found[name] / count - 1:+.1%})"
         for name, count in PAPER.items())}
 

@@ -67,7 +67,8 @@ def read_sample(path: Path, ads: pl.Series, bad: BadRows, size: int = BLOCK) -> 
 
 
 def read_log(path: Path, users: pl.Series, bad: BadRows, size: int = BLOCK) -> Iterator[pl.DataFrame]:
-    """Yield the behaviors: ``user``, ``cate``, ``brand`` UInt32 (null is missing, but for ``user``), ``time_stamp``.
+    """Yield the behaviors: ``user``, ``cate``, ``brand`` UInt32 (null is missing, but for ``user``), ``time_stamp``
+    Int64, ``btag`` String.
 
     Args:
         path: ``behavior_log.csv``.
@@ -77,7 +78,7 @@ def read_log(path: Path, users: pl.Series, bad: BadRows, size: int = BLOCK) -> I
     """
     known = users.implode()
     for table in _read(path, LOG, bad, size):
-        table = _times(_ids(table.drop("btag"), ("user",), path, bad), path, bad)
+        table = _times(_ids(table, ("user",), path, bad), path, bad)
         table = _ids(table, ("cate", "brand"), path, bad, gaps=True)
         yield bad.drop(table, ~table["user"].is_in(known), path, "user", "a user of raw_sample.csv").drop(LINE)
 

@@ -38,7 +38,8 @@ class Histories(NamedTuple):
 
 
 def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarray, times: np.ndarray,
-            train: np.ndarray, max_len: int, folder: Path, buckets: int, pause: int = 0) -> Histories:
+            train: np.ndarray, max_len: int, folder: Path, buckets: int, pause: int = 0, least: int = 1
+            ) -> Histories:
     """Sort events by user and time, and point each row at those strictly before it.
 
     Events go to one file for each range of users and are sorted range by range, so the memory needed is that of the
@@ -55,6 +56,7 @@ def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarr
         folder: for files on the way; they stay there.
         buckets: how many ranges of users.
         pause: the longest one within a session, in the unit of times; 0: sessions are not known.
+        least: events of a session that must lie before a row for the row to see them; 1: all are seen.
     """
     numbered = users.with_row_index(_CODE)
     wide = max(-(-len(users) // max(buckets, 1)), 1)
@@ -75,15 +77,21 @@ def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarr
             pl.col(_CODE), (pl.col(TIME).diff() < 0).alias("back") & (pl.col(_CODE).diff() == 0))
         unsorted += arrived.filter(pl.col("back"))[_CODE].n_unique()
         table = table.sort(_CODE, TIME, maintain_order=True)
+        if least > 1:
+            session = np.cumsum(session_starts(table[_CODE].to_numpy(), table[TIME].to_numpy(), pause)) - 1
+            table = table.filter(pl.Series(np.bincount(session)[session] >= least))
         owner = table[_CODE].to_numpy()
+        starts = session_starts(owner, table[TIME].to_numpy(), pause) if pause else None
         start, stop = _pointers(owner, table[TIME].to_numpy(), codes[rows], times[rows])
+        if least > 1 and starts is not None:
+            stop = _behind_short(starts, start, stop, least)
         seen = _seen(start, stop, max_len, len(table))
         by_train = _seen(start[train[rows]], stop[train[rows]], max_len, len(table))
         before = np.concatenate([[0], np.cumsum(seen)])
         begin[rows], end[rows] = kept + before[start], kept + before[stop]
         flags = [pl.Series(TRAIN, by_train)]
-        if pause:  # of all events: one that is dropped may lie between two of a session
-            flags.append(pl.Series(STARTS, session_starts(owner, table[TIME].to_numpy(), pause)))
+        if starts is not None:  # of all events: one that is dropped may lie between two of a session
+            flags.append(pl.Series(STARTS, starts))
         spill.add(table.drop(_CODE, TIME).with_columns(flags).filter(pl.Series(seen)))
         kept += int(before[-1])
     return Histories(spill, begin, end, unsorted, strays)
@@ -97,6 +105,21 @@ def session_starts(owner: np.ndarray, when: np.ndarray, pause: int) -> np.ndarra
     starts = np.ones(len(owner), bool)
     starts[1:] = (owner[1:] != owner[:-1]) | (when[1:] - when[:-1] > pause)
     return starts
+
+
+def _behind_short(starts: np.ndarray, start: np.ndarray, stop: np.ndarray, least: int) -> np.ndarray:
+    """Return ``stop`` put back to where the last session begins, where fewer than ``least`` of its events lie before:
+    how long a session became is not known until it is over.
+
+    Args:
+        starts: (events,) bool, which events begin a session.
+        start, stop: (rows,) where the events of a row's user begin, and how far those before the row reach.
+        least: events that a session needs.
+    """
+    if not len(starts):
+        return stop
+    begun = np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))[np.maximum(stop - 1, 0)]
+    return np.where((stop > start) & (stop - begun < least), begun, stop)
 
 
 def _distribute(events: Iterable[pl.DataFrame], numbered: pl.DataFrame, wide: int, folder: Path

@@ -148,6 +148,12 @@ def sampled_users(users: np.ndarray, share: float, seed: int) -> np.ndarray:
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53 < share
 
 
+def pandas_sample(rows: int, share: float, seed: int) -> np.ndarray:
+    """Return the positions that pandas' ``DataFrame.sample(frac=share, random_state=seed)`` draws of ``rows`` rows, in
+    its order: NumPy's legacy generator, whose numbers are frozen."""
+    return np.random.RandomState(seed).choice(rows, size=round(share * rows), replace=False)
+
+
 def check(split: np.ndarray, label: np.ndarray, path: Path, rule: str, advice: str) -> dict[str, int]:
     """Return the rows of each split.
 

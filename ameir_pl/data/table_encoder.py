@@ -138,7 +138,7 @@ class _Encoder:
         codes = np.concatenate([part.join(numbered, on=USER, how="left", maintain_order="left")["@code"].to_numpy()
                                 for _, part in self.rows.read([USER])]).astype(np.int32)
         return histories.collect(events(users), users, codes, times, train, plan.max_len, place, plan.buckets,
-                                 plan.pause)
+                                 plan.pause, plan.least_session)
 
     def _behavior_widths(self, history: Histories | None) -> tuple[Field, ...]:
         """Behavior fields with their widths: lists are as wide as the longest."""

@@ -32,6 +32,7 @@ class Plan:
         latest: the fields of which a list that is longer than ``widest`` keeps its last ids; others keep the first.
         buckets: ranges of users that events are sorted in.
         pause: how long, in the unit of times, two events of a session lie apart at most; 0 where that is not known.
+        least_session: behaviors that a session needs to be part of a history; 1 takes all. Needs ``pause``.
         hexadecimal: values are UInt32 that stand for eight hexadecimal digits each.
     """
 
@@ -47,6 +48,7 @@ class Plan:
     latest: frozenset[str] = frozenset()
     buckets: int = 1
     pause: int = 0
+    least_session: int = 1
     hexadecimal: bool = False
 
     @property

@@ -25,7 +25,7 @@ START = alimama.TEST_START - 7 * DAY
 
 def encode(source: Path, tmp_path: Path, **options: Any) -> Encoded:
     return DATASETS.get("alimama")(raw=tmp_path / "none", encoded=tmp_path / "encoded", source=source,
-                                   **{"user_share": 1.0, **options}).prepare()
+                                   **{"preset": "ours", "user_share": 1.0, **options}).prepare()
 
 
 def refused(source: Path, tmp_path: Path, **options: Any) -> str:
@@ -45,18 +45,35 @@ def word(value: str) -> str:
     return "" if value in ("", "NULL") else value
 
 
-def check(encoded: Encoded, folder: Path, share: float = 1.0, max_len: int = 50, min_count: int = 1) -> None:
+def seen(events: list[tuple[int, int]], time: int, dsin: bool) -> list[int]:
+    """The events strictly before ``time``; DSIN's are those of sessions that have more than two of them there."""
+    past = sorted(e for e in events if 0 < e[0] < time)
+    sessions: list[list[tuple[int, int]]] = []
+    for event in past:
+        if not sessions or event[0] - sessions[-1][-1][0] > 1800:
+            sessions.append([])
+        sessions[-1].append(event)
+    return [i for session in sessions if not dsin or len(session) > 2 for _, i in session]
+
+
+def check(encoded: Encoded, folder: Path, share: float = 1.0, max_len: int = 50, min_count: int = 1,
+          dsin: bool = False) -> None:
     """Compare every value with plain Python."""
     sample, ads, profiles, log = (read(folder / f"{part}.csv") for part in COLUMNS)
     users = sorted({int(row["user"]) for row in sample})
     inside = {u for u, is_in in zip(users, sampled_users(np.array(users), share, 1), strict=True) if is_in}
+    if dsin:
+        places = np.random.RandomState(1024).permutation(len(profiles))[:round(share * len(profiles))]
+        inside = {int(profiles[place]["userid"]) for place in places} & set(users)
+    cut = 1_494_633_600 if dsin else 1_494_604_800
     ad, profile = {row["adgroup_id"]: row for row in ads}, {row["userid"]: row for row in profiles}
     rows = [row for row in sample if int(row["user"]) in inside]
     events = defaultdict(list)
     for i, row in enumerate(log):
-        events[row["user"]].append((int(row["time_stamp"]), i))
+        if not dsin or row["btag"] == "pv" and int(row["time_stamp"]) >= 1_493_769_600:
+            events[row["user"]].append((int(row["time_stamp"]), i))
     label = np.array([int(row["clk"]) for row in rows], np.uint8)
-    given = np.array([2 * (int(row["time_stamp"]) >= 1_494_604_800) for row in rows], np.uint8)
+    given = np.array([2 * (int(row["time_stamp"]) >= cut) for row in rows], np.uint8)
     split = assign(GivenSplit(0.05, 1), label, given=given)
     assert np.array_equal(split == 2, given == 2) and (split == 1).sum() == -(-(given == 0).sum() // 20)
     assert list(encoded.manifest["rows"].values()) == [int((split == part).sum()) for part in range(3)]
@@ -66,8 +83,7 @@ def check(encoded: Encoded, folder: Path, share: float = 1.0, max_len: int = 50,
         person, shown = profile.get(row["user"], dict.fromkeys(PROFILE, "")), ad[row["adgroup_id"]]
         merged = {**person, **shown, "userid": row["user"], "pid": row["pid"]}
         table.append({f.name: word(merged[f.name]) for f in ALIMAMA.fields} | {"price": word(shown["price"])})
-        past = sorted(e for e in events[row["user"]] if 0 < e[0] < int(row["time_stamp"]))[-max_len:]
-        windows.append([i for _, i in past])
+        windows.append(seen(events[row["user"]], int(row["time_stamp"]), dsin)[-max_len:])
     order, train = np.argsort(split, kind="stable"), split == 0
     by_train = {i for window, is_train in zip(windows, train, strict=True) if is_train for i in window}
     counts = {f.name: Counter(row[f.name] for row, t in zip(table, train, strict=True) if t) for f in ALIMAMA.fields}

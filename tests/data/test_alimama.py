@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ameir_pl.data import Encoded, alimama
+from ameir_pl.data import DATASETS, Encoded, alimama
 from ameir_pl.data.alimama_tables import COLUMNS
 from ameir_pl.data.planted import GENERATORS
+from ameir_pl.data.splits import pandas_sample
 from tests.data.alimama_reference import DAY, START, check, encode, make, read, refused
 
 
@@ -29,6 +31,68 @@ def test_every_planted_row_equals_a_slow_loop(planted: Path, tmp_path: Path, sha
                                               min_count: int) -> None:
     encoded = encode(planted, tmp_path, user_share=share, max_len=max_len, min_count=min_count)
     check(encoded, planted, share, max_len, min_count)
+
+
+@pytest.mark.parametrize(("share", "max_len"), [(0.25, 50), (0.6, 5)])
+def test_dsin_s_preparation_equals_a_slow_loop(planted: Path, tmp_path: Path, share: float, max_len: int) -> None:
+    encoded = encode(planted, tmp_path, user_share=share, max_len=max_len, preset="dsin")
+    check(encoded, planted, share, max_len, dsin=True)
+    assert "DSIN" in DATASETS.get("alimama")(raw=planted, encoded=tmp_path).protocol  # the default
+
+
+# What pandas 3.1.1 gives for DataFrame(range(rows)).sample(frac=0.25, random_state=1024).
+PANDAS = {8: [0, 2], 10: [2, 3], 6: [2, 5], 40: [7, 14, 2, 10, 27, 35, 22, 8, 4, 15]}
+PANDAS_SHA256 = "439f614abc41f68b19a334cee77caf1fadfb03edcd9bcdc54fd0397100cdec2a"
+"""Of the same for the 1,061,768 profiles of the publisher, as 64-bit little-endian numbers."""
+
+
+def test_dsin_by_hand(tmp_path: Path) -> None:
+    """Eight users with a profile, of whom two are drawn; 30 minutes, kinds, dates, the cut, and rows among events."""
+    drawn, others = [100, 102], [101, 103, 104, 105, 106, 107]
+    cut, since = 1_494_633_600, 1_493_769_600
+    shown = [(100, cut - 1), (100, cut), (102, cut - 50_000), (102, cut - 60_000), (102, since + 2), (102, since + 100),
+             (109, cut - 5), (107, cut + 5), *((100, cut - 90_000 + i) for i in range(6))]
+    done = [(100, since - 1, "pv"), (100, since, "pv"), (100, since + 1800, "pv"), (100, since + 3600, "pv"),
+            (100, cut - 40_000, "pv"), (100, cut - 39_999, "pv"),  # two of one session
+            (100, cut - 30_000, "pv"), (100, cut - 29_999, "buy"), (100, cut - 29_998, "pv"),  # two of kind pv
+            (102, since, "pv"), (102, since + 1, "pv"), (102, since + 50, "pv"), (102, since + 1851, "pv"),
+            (107, since, "pv"), (109, since, "pv"), (107, since, "cart")]
+    folder = tmp_path / "hand"
+    folder.mkdir()
+    rows = {"raw_sample": [[u, t, 1, "p", 1 - i % 2, i % 2] for i, (u, t) in enumerate(shown)],
+            "ad_feature": [[1, 5, 6, 7, 8, 9.5]],
+            "user_profile": [[u, 1, 1, 1, 1, 1, 1, 1, 1] for u in sorted([*drawn, *others])],
+            "behavior_log": [[u, t, tag, i, 0] for i, (u, t, tag) in enumerate(done)]}
+    for part, lines in rows.items():
+        text = "\n".join([",".join(COLUMNS[part]), *(",".join(map(str, line)) for line in lines)])
+        (folder / f"{part}.csv").write_text(text + "\n")
+    encoded = encode(folder, tmp_path, preset="dsin", user_share=0.25)
+    words = {number: word for word, number in encoded.vocabulary("cate_id").items()}
+    user = {number: word for word, number in encoded.vocabulary("userid").items()}
+    batch = encoded.gather(np.arange(len(encoded)))
+    found = sorted((user[int(fields[0])], [words.get(int(i)) for i in ids[mask][:, 0]], row >= encoded.splits["test"].start)
+                   for row, (fields, ids, mask) in enumerate(zip(batch.fields, batch.behaviors, batch.mask, strict=True)))
+    assert len(found) == 12 and {name for name, *_ in found} == {"102", "100"}
+    assert [history for name, history, _ in found if name == "102"] == [
+        [], ["9", "10", "11"], ["9", "10", "11"], ["9", "10", "11"]]
+    assert {tuple(history) for name, history, _ in found if name == "100"} == {("1", "2", "3")}
+    assert sum(test for *_, test in found) == 1
+    assert encoded.manifest["notes"]["behaviors of another kind than pv or before 2017-05-03, left out"] == 3
+
+
+def test_a_quarter_of_the_profiles_is_pandas_sample() -> None:
+    for rows, chosen in PANDAS.items():
+        assert pandas_sample(rows, 0.25, 1024).tolist() == chosen
+    drawn = pandas_sample(1_061_768, 0.25, 1024)
+    assert len(drawn) == 265_442 and hashlib.sha256(drawn.astype("<i8").tobytes()).hexdigest() == PANDAS_SHA256
+
+
+@pytest.mark.bad_input
+def test_a_log_without_what_dsin_keeps_is_refused(small: Path, tmp_path: Path) -> None:
+    path = small / "behavior_log.csv"
+    path.write_text(path.read_text().replace(",pv,", ",view,"))
+    assert "is of kind 'pv' and from 2017-05-03 on" in refused(small, tmp_path, preset="dsin")
+    assert "there is no preset 'dien'. Did you mean 'dsin'?" in refused(small, tmp_path, preset="dien")
 
 
 def test_users_without_a_profile_may_be_left_out(planted: Path, tmp_path: Path) -> None:
@@ -154,7 +218,7 @@ def test_full_tables_are_compared_with_published_counts(planted: Path, tmp_path:
     assert notes["tables against the publisher's"] == "equal"
     encoded = encode(planted, tmp_path / "d", user_share=0.5)
     values = np.asarray(encoded.columns["values"])
-    found = encoded.manifest["notes"]["sample against the paper's Table 6 (another sample)"]
+    found = encoded.manifest["notes"]["sample against the paper's Table 6"]
     pairs = len({tuple(pair) for pair in values.tolist()})
     assert f"(cate_id, brand) pairs {pairs:,} where the paper has 1,027,443 (" in found
     rows = encoded.manifest["rows"]

@@ -14,14 +14,18 @@ from ameir_pl.data.planted.behavior import Behavior, by_interest, deal_groups, h
 from ameir_pl.data.planted.click_model import ClickModel, Dense, Parts
 from ameir_pl.data.planted.registry import GENERATORS
 from ameir_pl.data.planted.writing import VERSION, check, planting, write_truth
-from ameir_pl.data.splits import sampled_users
+from ameir_pl.data.splits import pandas_sample
 
 LEAST = 2000
 BASE_RATE = 0.15
 LOG_START, START, END = 1_492_790_400, 1_494_000_000, 1_494_691_200
 """Seconds: the log has 22 days, the impressions the last 8 of them; END is the first second after both."""
-TEST_START = START + 7 * 86_400
-SAMPLE_SHARE, SAMPLE_SEED = 0.25, 1
+# What alimama's default preset, DSIN's preparation, keeps: test rows, users, and behaviors of a history.
+TEST_START, SINCE = 1_494_633_600, 1_493_769_600
+SAMPLE_SHARE, SAMPLE_SEED = 0.25, 1024
+PAUSE, LEAST_SESSION = 1800, 3
+SITTING = 6
+"""Behaviors that a user does one behind the other."""
 T = 50
 USERS = 1000
 """Users of a block. Fixed, as it decides which generator draws a user, and so the bytes of the files."""
@@ -72,7 +76,8 @@ def alimama(folder: Path, rows: int, seed: int, noise: float) -> dict[str, Any]:
     Names, headers, codes and proportions are as published: users are 4.3 % of the impressions, ads 3.2 %, the log is
     27.2 times as long; some users have no profile, some no behaviors. No table is in the order of time. Clicks are
     15 % of the impressions, three times the real share, so that small data have something to learn from. Profile
-    columns are independent of each other, unlike the real ones.
+    columns are independent of each other, unlike the real ones. Behaviors come in sittings of six, and what a click
+    depends on are those that DSIN's preparation keeps, the default of the dataset.
 
     Users are drawn and written in blocks of 1,000, each from a generator of its number; memory holds one block and
     the test rows. The block is no setting, since other blocks would be other draws.
@@ -97,7 +102,8 @@ def alimama(folder: Path, rows: int, seed: int, noise: float) -> dict[str, Any]:
     model.calibrate(_draw(np.random.default_rng([seed, 22]), world, model, 300, 7000, 190_000).parts)
     names = setup.permutation(users) + 1
 
-    kept: list[tuple[Parts, np.ndarray]] = []
+    kept: list[tuple[Parts, np.ndarray, np.ndarray]] = []
+    profiled: list[np.ndarray] = []
     clicks = 0
     with planting(folder, FILES) as temporary:
         with (temporary / FILES[0]).open("wb") as samples, (temporary / FILES[2]).open("wb") as profiles, \
@@ -118,13 +124,16 @@ def alimama(folder: Path, rows: int, seed: int, noise: float) -> dict[str, Any]:
                 _append(shown, samples)
                 _append(block.profile.with_columns(pl.Series("user", named[block.profile["user"]])), profiles)
                 _append(block.log.with_columns(pl.Series("user", named[block.log["user"]])), log)
-                test = sampled_users(shown["user"].to_numpy(), SAMPLE_SHARE, SAMPLE_SEED)
-                test &= shown["time_stamp"].to_numpy() >= TEST_START
-                kept.append((block.parts[test], label[test]))
+                profiled.append(named[block.profile["user"].to_numpy()])
+                test = shown["time_stamp"].to_numpy() >= TEST_START
+                kept.append((block.parts[test], label[test], shown["user"].to_numpy()[test]))
         with (temporary / FILES[1]).open("wb") as ads:
             ads.write(_HEADERS[1].encode() + b"\n")
             _append(world.ads.with_columns(pl.col("brand").fill_null("NULL"))[setup.permutation(len(world.ads))], ads)
-        parts = Parts(*(np.concatenate([getattr(p, name) for p, _ in kept])
+        everyone = np.concatenate(profiled)
+        sample = everyone[pandas_sample(len(everyone), SAMPLE_SHARE, SAMPLE_SEED)]
+        chosen = np.isin(np.concatenate([user for *_, user in kept]), sample)
+        parts = Parts(*(np.concatenate([getattr(p, name) for p, *_ in kept])[chosen]
                         for name in ("main", "interactions", "behavior")))
         return write_truth(temporary, {
             "dataset": "alimama", "rows": rows, "seed": seed, "noise": noise, "version": VERSION,
@@ -132,8 +141,8 @@ def alimama(folder: Path, rows: int, seed: int, noise: float) -> dict[str, Any]:
             "determined_by": {**{name: ["adgroup_id"] for name in ("cate_id", "brand")},
                               **{name: ["userid"] for name in _PROFILE}},
             "missing": "'' is a gap or a user without profile; 'NULL' a brand that is not given",
-            "test_rows": f"impressions from {TEST_START} on of users in the sample of a quarter, seed 1",
-            **model.truth(parts, np.concatenate([label for _, label in kept]))})
+            "test_rows": f"impressions from {TEST_START} on of the quarter of the profiles that DSIN's seed draws",
+            **model.truth(parts, np.concatenate([label for _, label, _ in kept])[chosen])})
 
 
 def _append(table: pl.DataFrame, file: BinaryIO) -> None:
@@ -184,7 +193,7 @@ def _draw(generator: np.random.Generator, world: _World, model: ClickModel, user
     active = generator.gamma(0.8, size=users) * (generator.random(users) >= _NO_BEHAVIOR) + 1e-12
     log_user = generator.permutation(np.repeat(np.arange(users), generator.multinomial(done, active / active.sum())))
     log_cate = by_interest(generator, tables["cate_id"], interests, log_user, 0.7)
-    log_time = generator.integers(LOG_START, END, done)
+    log_time = _sittings(generator, log_user)
     log_brand = 1 + draws.pick(generator, tables["brand"].shares[1:], done)
 
     seen = generator.gamma(1.5, size=users)
@@ -197,7 +206,8 @@ def _draw(generator: np.random.Generator, world: _World, model: ClickModel, user
     time = generator.integers(START, END, shown)
     pid = tables["pid"].draw(generator, shown)
 
-    history = histories(log_user, log_time - LOG_START, log_cate, user, time - LOG_START, T)
+    log_tag = _TAGS.draw(generator, done)
+    history = histories(*_kept(log_user, log_time, log_cate, log_tag), user, time, T, (PAUSE, LEAST_SESSION))
     fields = {name: column[user] for name, column in profile.items()}
     parts = model.parts({**fields, "pid": pid, "cate_id": cate, "brand": world.brand[ad]},
                         {"price": world.ads["price"].to_numpy()[ad]}, history, cate)
@@ -208,6 +218,27 @@ def _draw(generator: np.random.Generator, world: _World, model: ClickModel, user
         pl.DataFrame({"user": user, "time_stamp": time, "adgroup_id": world.ads["adgroup_id"].gather(ad),
                       "pid": pl.Series(_PIDS).gather(pid)}),
         pl.DataFrame({"user": log_user, "time_stamp": log_time,
-                      "btag": pl.Series(_TAGS.words).gather(_TAGS.draw(generator, done)),
+                      "btag": pl.Series(_TAGS.words).gather(log_tag),
                       "cate": pl.Series(tables["cate_id"].words).gather(log_cate),
                       "brand": pl.Series(tables["brand"].words).gather(log_brand)}), parts)
+
+
+def _sittings(generator: np.random.Generator, user: np.ndarray) -> np.ndarray:
+    """Return times (n,) of the behaviors of ``user`` (n,): six of a user's at a time, minutes apart."""
+    order = np.argsort(user, kind="stable")
+    begin = np.searchsorted(user[order], user[order])
+    place = np.arange(len(user)) - begin
+    first = np.flatnonzero(place % SITTING == 0)
+    sitting = np.repeat(np.arange(len(first)), np.diff(first, append=len(user)))
+    gap = generator.integers(10, PAUSE // 3, len(first))
+    start = generator.integers(LOG_START, END - SITTING * (PAUSE // 3), len(first))
+    times = np.empty(len(user), np.int64)
+    times[order] = start[sitting] + gap[sitting] * (place % SITTING)
+    return times
+
+
+def _kept(user: np.ndarray, time: np.ndarray, cate: np.ndarray, tag: np.ndarray
+          ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the behaviors that DSIN's preparation keeps, by kind and date."""
+    there = (tag == 0) & (time >= SINCE)
+    return user[there], time[there], cate[there]

@@ -74,7 +74,7 @@ def deal_groups(generator: np.random.Generator, categories: int) -> np.ndarray:
 
 
 def histories(users: np.ndarray, times: np.ndarray, categories: np.ndarray, row_users: np.ndarray,
-              row_times: np.ndarray, max_len: int) -> np.ndarray:
+              row_times: np.ndarray, max_len: int, sessions: tuple[int, int] | None = None) -> np.ndarray:
     """Return the last ``max_len`` categories (rows, T) of each row's user strictly before the row, latest last.
 
     Events of one time are in the order they are given in. Missing behaviors, in front, are -1.
@@ -83,15 +83,28 @@ def histories(users: np.ndarray, times: np.ndarray, categories: np.ndarray, row_
         users, times, categories: (events,) whole numbers from 0 on.
         row_users, row_times: (rows,) of the rows.
         max_len: T.
+        sessions: the longest pause within a session, and how many of its events must lie before a row; None: all are
+            seen.
     """
     span = int(max(times.max(initial=0), row_times.max(initial=0))) + 1
     key = users.astype(np.int64) * span + times
     order = np.argsort(key, kind="stable")
-    key, ordered = key[order], categories[order]
+    key, ordered, owner = key[order], categories[order], users[order]
+    first = np.zeros(len(key), np.int64)
+    if sessions is not None:
+        begins = np.ones(len(key), bool)
+        begins[1:] = (owner[1:] != owner[:-1]) | (np.diff(key) > sessions[0])
+        session = np.cumsum(begins) - 1
+        long = np.bincount(session)[session] >= sessions[1]
+        key, ordered = key[long], ordered[long]
+        first = np.maximum.accumulate(np.where(begins[long], np.arange(len(key)), 0))
     if not len(key):
         return np.full((len(row_users), max_len), -1, np.int64)
     begin = np.searchsorted(key, row_users.astype(np.int64) * span)
     end = np.searchsorted(key, row_users.astype(np.int64) * span + row_times)
+    if sessions is not None:
+        begun = first[np.maximum(end - 1, 0)]
+        end = np.where((end > begin) & (end - begun < sessions[1]), begun, end)
     place = end[:, None] + np.arange(-max_len, 0)
     return np.where(place >= begin[:, None], ordered[np.maximum(place, 0)], -1)
 

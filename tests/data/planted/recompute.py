@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ameir_pl.data.splits import RandomSplit, assign, sampled_users
+from ameir_pl.data.splits import RandomSplit, assign
 
 GENRES = 19
 Row = tuple[float, int]
@@ -85,18 +85,32 @@ def alimama(folder: Path, truth: dict[str, Any]) -> list[Row]:
     absent = dict.fromkeys(next(iter(profiles.values())), "")
     events = defaultdict(list)
     for event in tables["behavior_log"]:
-        events[event["user"]].append((int(event["time_stamp"]), event["cate"]))
+        if event["btag"] == "pv" and int(event["time_stamp"]) >= 1_493_769_600:
+            events[event["user"]].append((int(event["time_stamp"]), event["cate"]))
     for of_user in events.values():
         of_user.sort(key=lambda event: event[0])  # stable: the file's order within a second
     result = []
+    draws = np.random.RandomState(1024).permutation(len(profiles))[:round(len(profiles) / 4)]
+    sampled = {list(profiles)[place] for place in draws}
     for row in tables["raw_sample"]:
         time = int(row["time_stamp"])
-        if time < 1_494_000_000 + 7 * 86_400 or not sampled_users(np.array([int(row["user"])]), 0.25, seed=1)[0]:
+        if time < 1_494_633_600 or row["user"] not in sampled:
             continue
         words = row | ads[row["adgroup_id"]] | profiles.get(row["user"], absent)
         words["category of behaviors"] = words["cate_id"]
-        result.append((probability(truth, words, before(events[row["user"]], time)), int(row["clk"])))
+        result.append((probability(truth, words, in_sessions(events[row["user"]], time)), int(row["clk"])))
     return result
+
+
+def in_sessions(events: list[tuple[int, str]], time: int) -> list[str]:
+    """Categories of the sessions of more than two events that lie before ``time``, as far as they do."""
+    sessions: list[list[tuple[int, str]]] = []
+    for when, category in events:
+        if when < time:
+            if not sessions or when - sessions[-1][-1][0] > 1800:
+                sessions.append([])
+            sessions[-1].append((when, category))
+    return [category for session in sessions if len(session) > 2 for _, category in session]
 
 
 def synthetic(folder: Path, truth: dict[str, Any]) -> list[Row]:
