@@ -82,7 +82,7 @@ def typed_config(name: str, composed: DictConfig) -> tuple[Any, DictConfig]:
 
 
 def check_preset(dataset: str, preset: str | None) -> None:
-    """Raise ``AmeirError`` for a preset that a dataset does not have: Hydra takes ``preset=`` for all datasets alike."""
+    """Raise ``AmeirError`` for a preset that a dataset does not have, which Hydra passes over."""
     known = sorted(o.removeprefix(f"{dataset}_") for o in _options("dataset_preset") if o.startswith(f"{dataset}_"))
     if preset is None or preset in known:
         return

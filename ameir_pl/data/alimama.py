@@ -104,8 +104,8 @@ class Alimama(Dataset):
     chooses_rows = ("preset", "user_share", "split_seed", "profiled_only")
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int = 50,
-                 on_bad_row: Policy = "fail", preset: str = "dsin", user_share: float = 0.25, split_seed: int = 1, min_count: int = 1,
-                 profiled_only: bool = False) -> None:
+                 on_bad_row: Policy = "fail", preset: str = "dsin", user_share: float = 0.25, split_seed: int = 1,
+                 min_count: int = 1, profiled_only: bool = False) -> None:
         super().__init__(raw=raw, encoded=encoded, source=source, max_len=max_len, on_bad_row=on_bad_row)
         if max_len < 1 or min_count < 1 or split_seed < 0 or not 0 < user_share <= 1:
             raise AmeirError(f"alimama: max_len={max_len}, min_count={min_count}, split_seed={split_seed}, user_share="
@@ -119,14 +119,15 @@ class Alimama(Dataset):
     def protocol(self) -> str:
         """How rows are split."""
         if self.preset == "dsin":
-            return (f"{self.user_share:.0%} of the users with a profile as DSIN drew them, train before 2017-05-13 UTC, "
-                    "5% of its rows validation")
+            return (f"{self.user_share:.0%} of the users with a profile as DSIN drew them, train before 2017-05-13 "
+                    "UTC, 5% of its rows validation")
         return f"{self.user_share:.0%} of the users, days 1-7 train, 5% of their rows validation, day 8 test"
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that change the encoded data."""
-        return super().settings() | {"preset": self.preset, "user_share": self.user_share, "split_seed": self.split_seed,
-                                     "min_count": self.min_count, "profiled_only": self.profiled_only}
+        return super().settings() | {"preset": self.preset, "user_share": self.user_share,
+                                     "split_seed": self.split_seed, "min_count": self.min_count,
+                                     "profiled_only": self.profiled_only}
 
     def files(self) -> dict[str, Path]:
         """Return the paths of the four tables."""

@@ -70,8 +70,10 @@ def test_dsin_by_hand(tmp_path: Path) -> None:
     words = {number: word for word, number in encoded.vocabulary("cate_id").items()}
     user = {number: word for word, number in encoded.vocabulary("userid").items()}
     batch = encoded.gather(np.arange(len(encoded)))
-    found = sorted((user[int(fields[0])], [words.get(int(i)) for i in ids[mask][:, 0]], row >= encoded.splits["test"].start)
-                   for row, (fields, ids, mask) in enumerate(zip(batch.fields, batch.behaviors, batch.mask, strict=True)))
+    found = sorted((user[int(fields[0])], [words.get(int(i)) for i in ids[mask][:, 0]],
+                    row >= encoded.splits["test"].start)
+                   for row, (fields, ids, mask) in enumerate(zip(batch.fields, batch.behaviors, batch.mask,
+                                                                 strict=True)))
     assert len(found) == 12 and {name for name, *_ in found} == {"102", "100"}
     assert [history for name, history, _ in found if name == "102"] == [
         [], ["9", "10", "11"], ["9", "10", "11"], ["9", "10", "11"]]
