@@ -149,6 +149,7 @@ class Dataset(ABC):
         if folder.exists():
             encoded = self.opens(folder)
             console().print(f"{self.name}: encoded data in {folder} are up to date", markup=False, emoji=False)
+            self._warn(encoded)
             return encoded
         start = time.monotonic()
         names = ", ".join(sorted(str(path) for path in files.values()))
@@ -177,7 +178,13 @@ class Dataset(ABC):
                             markup=False, emoji=False)
         for note, value in encoded.manifest.get("notes", {}).items():
             console().print(f"{self.name}: {note}: {value}", markup=False, emoji=False)
+        self._warn(encoded)
         return encoded
+
+    def _warn(self, encoded: Encoded) -> None:
+        """Say what makes numbers look better than they are: found while encoding, said whenever the data are used."""
+        for warning in encoded.manifest.get("warnings", []):
+            console().print(f"{self.name}: warning: {warning}", markup=False, emoji=False)
 
     def _sum(self, path: Path) -> str:
         try:

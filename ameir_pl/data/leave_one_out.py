@@ -11,6 +11,7 @@ import polars as pl
 from ameir_pl.data import vocabulary
 from ameir_pl.data.encoded_sequences import RANKED
 from ameir_pl.data.store import Tables
+from ameir_pl.data.ties import Ties
 from ameir_pl.errors import AmeirError
 from ameir_pl.schema import Field, Schema
 
@@ -24,8 +25,8 @@ def most_items(table: pl.DataFrame) -> int:
     return max(counts.filter(pl.col("rows") >= LEAST_ITEMS)["item"].to_list(), default=0)
 
 
-def leave_one_out(dataset: str, table: pl.DataFrame, max_len: int, path: Path, advice: str
-                  ) -> tuple[Tables, np.ndarray]:
+def leave_one_out(dataset: str, table: pl.DataFrame, max_len: int, path: Path, advice: str,
+                  tie_advice: str) -> tuple[Tables, np.ndarray]:
     """Split and encode sequences.
 
     Of each user's items the last is the test item, the one before it the validation item, the rest are for training.
@@ -34,10 +35,12 @@ def leave_one_out(dataset: str, table: pl.DataFrame, max_len: int, path: Path, a
 
     Args:
         dataset: name of the schema.
-        table: ``user`` and ``item``, sorted by user, in time order within a user.
+        table: ``user`` and ``item``, sorted by user, in time order within a user; also ``time`` where it is known: what
+            equal times leave to the order of lines is counted then.
         max_len: T.
         path: where they came from, for the message.
         advice: the sentence that ends the message.
+        tie_advice: what to do where equal times decide what is held out.
 
     Returns:
         The tables for :class:`~ameir_pl.data.encoded_sequences.EncodedSequences`, and the items of each user (n,).
@@ -64,8 +67,14 @@ def leave_one_out(dataset: str, table: pl.DataFrame, max_len: int, path: Path, a
     pointers = {"begin": (begin[trains], begin, begin), "end": (stop[trains] - 2, stop - 2, stop - 1),
                 "stop": (stop[trains], stop, stop)}
     columns = {name: np.concatenate(parts) for name, parts in pointers.items()}
-    columns["values"] = vocabulary.encode(table["item"], catalogue)[:, None]
+    values = vocabulary.encode(table["item"], catalogue)
+    columns["values"] = values[:, None]
+    warnings = []
+    if "time" in table.columns:
+        ties = Ties.count(np.repeat(np.arange(kept), lengths), table["time"].to_numpy(), values)
+        notes |= ties.notes()
+        warnings = ties.warnings(tie_advice)
     schema = Schema(dataset, "retrieval", (), (Field("item", "item"),), (), {"item": vocabulary.size(catalogue)},
                     max_len, "item", users=kept)
     return Tables(schema, {"item": catalogue}, columns, {"train": int(trains.sum()), "valid": kept, "test": kept},
-                  notes), lengths
+                  notes, warnings), lengths

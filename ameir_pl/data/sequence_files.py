@@ -30,7 +30,7 @@ class Interactions(NamedTuple):
 
     Args:
         format: as :func:`read` calls it.
-        table: ``user`` and ``item``, sorted by user, in time order within a user.
+        table: ``user`` and ``item``, sorted by user, in time order within a user; ``time`` where the format has it.
     """
 
     format: Format
@@ -112,7 +112,7 @@ def _first_line(path: Path, advice: str) -> tuple[int, str]:
 
 
 def _in_time_order(table: pl.DataFrame) -> pl.DataFrame:
-    return table.sort("user", "time", maintain_order=True).drop("time")
+    return table.sort("user", "time", maintain_order=True)
 
 
 def _split(path: Path, bad: BadRows) -> pl.DataFrame:

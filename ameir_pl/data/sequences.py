@@ -120,7 +120,10 @@ class SequenceDataset(Dataset):
             table = core(table, self.min_count)
             notes[f"interactions outside the {self.min_count}-core, dropped"] = before - len(table)
         told = f"It was read as `{kind}`. {advice}"
-        tables, lengths = leave_one_out(self.name, table, self.max_len, path, told)
+        tables, lengths = leave_one_out(
+            self.name, table, self.max_len, path, told,
+            "Name a file with finer times (dataset.source=FILE), or one without times in the true order: one line "
+            "`user item` each. Go on if the lines of one time are in the true order.")
         notes |= tables.notes | self._lengths(lengths, tables.notes["items"]) | bad.notes()
         return replace(tables, notes=notes)
 

@@ -56,6 +56,7 @@ class Tables:
         columns: arrays by name, rows in split order (see :class:`~ameir_pl.data.encoded.Encoded`).
         rows: how many rows each split has, in the order train, valid, test.
         notes: counts worth keeping (what was dropped, where the cut lies); plain values.
+        warnings: what makes numbers look better than they are, a sentence each; said whenever the data are used.
     """
 
     schema: Schema
@@ -63,6 +64,7 @@ class Tables:
     columns: Mapping[str, np.ndarray | Written]
     rows: dict[str, int]
     notes: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 def remembered_sha256(path: Path, memory: Path, written: str | None = None) -> str:
@@ -169,7 +171,7 @@ def _write(folder: Path, tables: Tables, about: dict[str, Any]) -> dict[str, str
     files = {path.name: {"bytes": path.stat().st_size, "sha256": sum_} for path, sum_ in zip(paths, sums, strict=True)}
     write_sealed(folder / "manifest.json", {
         "dataset": tables.schema.dataset, **about, "rows": tables.rows, "columns": columns, "files": files,
-        "notes": tables.notes})
+        "notes": tables.notes, "warnings": tables.warnings})
     return {name: str(file["sha256"]) for name, file in files.items()}
 
 

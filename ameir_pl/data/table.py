@@ -193,11 +193,14 @@ class Table(Dataset):
         outputs = [key_output(about.user, "user", "user"), key_output(about.item, "item", "item"),
                    time_output(about.time, clock, "time", "time")]
         parts = list(reader.parts(outputs).stream(self.executor, folder / SCRATCH))
-        table = pl.concat(parts).sort("user", "time", maintain_order=True).select("user", "item")
+        table = pl.concat(parts).sort("user", "time", maintain_order=True).select("user", "item", "time")
         before = len(table)
         table = core(table, about.core)
         max_len = self.max_len or (about.behaviors.max_len if about.behaviors else 0)
-        tables, _ = leave_one_out(self.name, table, max_len, reader.path, reader.bad.advice)
+        tables, _ = leave_one_out(
+            self.name, table, max_len, reader.path, reader.bad.advice,
+            f"Name a column as `time` in {about.path} that has finer times, or whole numbers that count in the true "
+            f"order ('{about.time}' is taken now). Go on if the lines of one time are in the true order.")
         items, most = table["item"].n_unique(), most_items(table)
         if items and items - most < RANKED:
             lower = f", or lower `core` ({about.core})" if about.core > 1 else ""

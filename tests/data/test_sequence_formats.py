@@ -26,7 +26,7 @@ INTER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
 
 
 def rows(path: Path, **settings: Any) -> list[tuple[Any, ...]]:
-    return read(path, BadRows("fail", ""), **settings).table.rows()
+    return read(path, BadRows("fail", ""), **settings).table.select("user", "item").rows()
 
 
 def notes(source: Path, out: Path, name: str = "steam", **settings: Any) -> dict[str, Any]:

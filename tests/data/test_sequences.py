@@ -210,7 +210,7 @@ def test_ratings_in_time_order_with_stable_ties(tmp_path: Path) -> None:
     path.write_text("user,item,rating,timestamp\r\nb,x,5,20\r\na,q,3.5,9\r\nb,y,1,10\r\nb,w,2,20\r\n\r\n")
     kind, table = read(path, BadRows("fail", ""))
     assert kind == "ratings"
-    assert table.rows() == [("a", "q"), ("b", "y"), ("b", "x"), ("b", "w")]
+    assert table.rows() == [("a", "q", 9.0), ("b", "y", 10.0), ("b", "x", 20.0), ("b", "w", 20.0)]
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
