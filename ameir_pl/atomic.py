@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,14 +32,13 @@ def replacing(path: Path | str) -> Iterator[Path]:
             yield Path(folder) / path.name
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    mode = stat.S_IMODE(os.fstat(handle).st_mode)  # what the umask, or the folder's own rules, leave of it
     os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(mode)  # some writers, as that of safetensors, put a file of their own mode in its place
         with temporary.open("rb") as file:
             os.fsync(file.fileno())  # a machine that loses power keeps the old file or the new one, too
         os.replace(temporary, path)
@@ -89,7 +90,10 @@ def replacing_folder(final: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
         if final.exists():
             final.rename(old)
+        mode = stat.S_IMODE(part.stat().st_mode) & 0o666  # as in :func:`replacing`
         for path in [*part.rglob("*"), part]:
+            if path.is_file():
+                path.chmod(mode)
             _settle(path)
         part.rename(final)
         _settle(final.parent)  # before the old one is gone for good

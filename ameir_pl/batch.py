@@ -9,9 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ameir_pl.schema import MISSING
+
 
 def _none(*shape: int, dtype: torch.dtype = torch.int64) -> Any:
     return field(default_factory=lambda: torch.zeros(shape, dtype=dtype))
+
+
+def finite(dense: Tensor) -> Tensor:
+    """Return dense values with ``MISSING`` in place of NaN, and the nearest end of [-1, 1] in place of infinity."""
+    return torch.nan_to_num(dense, nan=MISSING, posinf=1.0, neginf=-1.0)
 
 
 @dataclass(slots=True)
@@ -49,6 +56,20 @@ class Batch:
 
     def __len__(self) -> int:
         return self.label.shape[0]
+
+    def with_position(self) -> Batch:
+        """Return the batch, with one position of padding where its histories have none (T = 0)."""
+        if self.mask.shape[1] or not self.behaviors.shape[2]:
+            return self
+        rows = self.behaviors.shape[0]
+        starts = self.starts if not self.starts.shape[0] else self.starts.new_zeros(rows, 1)
+        return dataclasses.replace(self, behaviors=self.behaviors.new_zeros(rows, 1, self.behaviors.shape[2]),
+                                   mask=self.mask.new_zeros(rows, 1), starts=starts)
+
+    def served(self) -> Batch:
+        """Return the batch as a model reads it outside of training: :meth:`with_position`, dense values
+        :func:`finite`."""
+        return dataclasses.replace(self.with_position(), dense=finite(self.dense))
 
     def _map(self, change: Any, whole: tuple[str, ...] = ()) -> Batch:
         tensors = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "paths"}

@@ -18,6 +18,9 @@ PAD = 0
 OOV = 1
 """Id of every value that the training rows never showed."""
 
+MISSING = -1.0
+"""What a missing dense value becomes. Present values lie in [-0.98, 1]."""
+
 Group = Literal["user", "context", "target"]
 Task = Literal["ctr", "retrieval"]
 

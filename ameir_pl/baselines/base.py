@@ -29,6 +29,14 @@ class Baseline(nn.Module):
 
     needs: ClassVar[tuple[str, ...]] = ()
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_forward_pre_hook(_readable)
+
+
+def _readable(model: nn.Module, inputs: tuple[Batch]) -> tuple[Batch]:
+    return (inputs[0].with_position() if model.training else inputs[0].served(),)
+
 
 @runtime_checkable
 class OwnLoss(Protocol):

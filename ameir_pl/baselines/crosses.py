@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ameir_pl.batch import Batch
+from ameir_pl.nn.embedding import known_ids, of_slots
 from ameir_pl.progress import Meter
 from ameir_pl.schema import Schema
 
@@ -38,11 +39,14 @@ class Columns(nn.Module):
     """
 
     ranges: Tensor
+    sizes: Tensor
 
     def __init__(self, schema: Schema, granularities: Sequence[int]) -> None:
         super().__init__()
         starts = [sum(f.width for f in schema.fields[:i]) for i in range(len(schema.fields))]
         self._slots = [start for start, f in zip(starts, schema.fields, strict=True) if f.width == 1]
+        univalent = [f for f in schema.fields if f.width == 1]
+        self.register_buffer("sizes", of_slots(univalent, schema.vocabularies), persistent=False)
         self.register_buffer("ranges", torch.tensor(list(granularities)), persistent=False)
         self.fields = [f.name for f in schema.fields if f.width == 1]
         self.dense = list(schema.dense)
@@ -50,7 +54,8 @@ class Columns(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return (B, columns) int64."""
-        parts = [batch.fields[:, self._slots]]
+        ids = batch.fields[:, self._slots]
+        parts = [ids if self.training else known_ids(ids, self.sizes)]
         if self.dense:
             place = (batch.dense[:, :, None] + 1) / 2 * self.ranges  # (B, D, granularities)
             parts.append(torch.minimum(place.floor().clamp(min=0).long(), self.ranges - 1).flatten(1))

@@ -101,7 +101,7 @@ def from_end(mask: Tensor) -> Tensor:
 
 
 class Positions(nn.Module):
-    """A learned vector for each place counted from the end, uniform ±0.05.
+    """A learned vector for each place counted from the end, uniform ±0.05. Places beyond the last have its vector.
 
     Args:
         count: of places.
@@ -115,7 +115,13 @@ class Positions(nn.Module):
 
     def forward(self, mask: Tensor) -> Tensor:
         """Return (B, T, K) from ``mask`` (B, T)."""
-        return F.embedding(from_end(mask), self.weight)
+        return F.embedding(from_end(mask).clamp(max=self.weight.shape[0] - 1), self.weight)
+
+
+def user_vectors(users: Tensor, weight: Tensor) -> Tensor:
+    """Return (B, K) of the users (B,), from ``weight`` (U, K); zeros for a number that no user has."""
+    there = (users >= 0) & (users < len(weight))
+    return torch.where(there.unsqueeze(-1), F.embedding(torch.where(there, users, 0), weight), 0.0)
 
 
 class SelfAttention(nn.Module):

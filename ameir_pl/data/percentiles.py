@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ameir_pl.schema import MISSING
+
 STEPS = 100
-MISSING = -1.0
-"""What a missing dense value becomes. Present values lie in [-0.98, 1]."""
 SAMPLE = 250_000
 """Train values that percentiles are taken from, at most, about: a seeded sample gives them to a tenth of one."""
 _SEED = 41

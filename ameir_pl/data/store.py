@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -114,12 +115,11 @@ def store(folder: Path, make: Callable[[Path], Tables], about: dict[str, Any]) -
         _sweep(folder.parent)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{_process()}.", suffix=".part"))
         (temporary / SCRATCH).mkdir()
+        mode = stat.S_IMODE((temporary / SCRATCH).stat().st_mode)  # what the umask leaves of it
         tables = make(temporary)
         shutil.rmtree(temporary / SCRATCH)
         written = _write(temporary, tables, about)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
+        temporary.chmod(mode)
         try:
             temporary.rename(folder)
         except OSError:

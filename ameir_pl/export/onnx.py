@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,9 @@ def export_onnx(bundle: Bundle, path: Path) -> None:
     """Write a bundle's model as an ONNX file in one step, after checking that it gives what the model gives.
 
     Inputs are named as the tensors of :class:`~ameir_pl.batch.Batch` that the model reads (``fields``, ``behaviors``,
-    ``mask``, ``dense``), for any number of rows and histories of any length up to T. Output for CTR is
+    ``mask``, ``dense``), for any number of rows, none too, and histories of any length up to T, none too. An id outside
+    its vocabulary (below 0, or not below its size) is ``OOV``, 1; a dense NaN is -1, which a missing value is encoded
+    as, and infinity the nearest end of [-1, 1]. Output for CTR is
     ``probability`` (B,), after the sigmoid; for retrieval ``query`` (B, K) and ``items`` (V, K), where row i is the
     item with id i (0 is padding, 1 an unknown item): item i scores ``query · items[i]``. Metadata: ``schema``
     (fingerprint), ``architecture`` (digest), ``variant``, ``state``, ``max_len``, and
@@ -74,9 +78,7 @@ def traced(model: Derived) -> Any:
     rows, length = torch.export.Dim.DYNAMIC, torch.export.Dim.DYNAMIC
     dynamic = {"fields": {0: rows}, "dense": {0: rows}, "behaviors": {0: rows, 1: length}, "mask": {0: rows, 1: length}}
     # Neither one row nor one behavior: those sizes would be taken for constants.
-    batch = random_batch(schema, 3, min(schema.max_len, 5) if schema.max_len > 1 else 1, seed=0)
-    if schema.max_len <= 1:
-        dynamic |= {"behaviors": {0: rows}, "mask": {0: rows}}
+    batch = random_batch(schema, 3, min(max(schema.max_len, 2), 5), seed=0)
     with _quiet():
         try:
             program = torch.onnx.export(form, tuple(getattr(batch, n) for n in names), dynamo=True, verbose=False,
@@ -87,6 +89,7 @@ def traced(model: Derived) -> Any:
     proto = program.model_proto  # type: ignore[union-attr]
     if schema.task == "retrieval":
         _add_items(proto, *form.embedding.rows_of(schema.item), model.embedding_size)
+    _add_padding(proto, {name: len(dynamic[name]) for name in names}, OUTPUTS[schema.task])
     del proto.graph.value_info[:]
     for node in proto.graph.node:
         node.doc_string = ""
@@ -104,15 +107,54 @@ def _add_items(proto: Any, start: int, end: int, size: int) -> None:
     proto.graph.output.append(onnx.helper.make_tensor_value_info(ITEMS, onnx.TensorProto.FLOAT, (end - start, size)))
 
 
+def _add_padding(proto: Any, dynamic: Mapping[str, int], output: str) -> None:
+    """Have a batch of no rows, or of histories of no position (T = 0), run as one of padding: not every operator of an
+    engine takes a dimension of zero.
+
+    Args:
+        proto: the model.
+        dynamic: how many of the first dimensions may be zero, by the name of the input.
+        output: (B, ...), which is cut to the rows of the first input.
+    """
+    onnx = _package("onnx")
+    node, graph = onnx.helper.make_node, proto.graph
+    constants = {name: onnx.numpy_helper.from_array(np.array(value, np.int64), name) for name, value in (
+        ("padding_0", [0]), ("padding_1", [1]), ("padding_00", [0, 0]), ("padding_000", [0, 0, 0]))}
+    nodes, end = [], f"{output}_of_padded"
+    for name, count in dynamic.items():
+        axes = len(next(i for i in graph.input if i.name == name).type.tensor_type.shape.dim)
+        after = [f"padding_{'0' * (axes - count)}"] if axes > count else []
+        # Of each axis what to put before it, then of each what to put behind it.
+        nodes += [node("Shape", [name], [f"{name}_sizes"], start=0, end=count),
+                  node("Sub", ["padding_1", f"{name}_sizes"], [f"{name}_short"]),
+                  node("Max", [f"{name}_short", "padding_0"], [f"{name}_lacks"]),
+                  node("Concat", [f"padding_{'0' * axes}", f"{name}_lacks", *after], [f"{name}_pads"], axis=0),
+                  node("Pad", [name, f"{name}_pads"], [f"{name}_padded"])]
+    for one in graph.node:
+        one.input[:] = [f"{name}_padded" if name in dynamic else name for name in one.input]
+        one.output[:] = [end if name == output else name for name in one.output]
+        nodes.append(one)
+    first = next(iter(dynamic))
+    nodes += [node("Shape", [first], [f"{output}_rows"], start=0, end=1),
+              node("Slice", [end, "padding_0", f"{output}_rows", "padding_0"], [output])]
+    graph.initializer.extend(constants.values())
+    copies = [copy.deepcopy(one) for one in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
 def check(model: Derived, exported: OnnxModel) -> None:
-    """Compare with the model on random rows: one and many, histories of every kind of length, and none.
+    """Compare with the model on random rows: none, one and many, histories of every kind of length and of none, and
+    with ids outside their vocabularies and dense values that are not finite.
 
     Raises:
         AmeirError: an output is off by more than ``TOLERANCE``.
     """
     longest = model.schema.max_len
-    for rows, length in [(1, longest), (1, min(longest, 1)), (7, longest), (33, (longest + 1) // 2)]:
+    for rows, length in [(1, longest), (1, min(longest, 1)), (7, longest), (33, (longest + 1) // 2), (3, 0), (0, 1)]:
         batch = random_batch(model.schema, rows, length, seed=rows)
+        if rows == 7:
+            batch = _astray(batch)
         with torch.no_grad():
             output = model(batch)
             expected = (torch.sigmoid(output) if model.schema.task == "ctr" else output).numpy()
@@ -135,12 +177,25 @@ def random_batch(schema: Schema, rows: int, length: int, seed: int) -> Batch:
         return torch.stack(columns, -1) if columns else torch.zeros(*shape, 0, dtype=torch.int64)
 
     lengths = torch.randint(0, length + 1, (rows,), generator=rng)
-    lengths[-1] = length
+    lengths[-1:] = length
     if rows > 1:
         lengths[0] = 0
     mask = torch.arange(length) < lengths[:, None]
     return Batch(fields=ids(schema.fields, rows), behaviors=ids(schema.behaviors, rows, length) * mask[..., None],
                  mask=mask, dense=torch.rand(rows, len(schema.dense), generator=rng) * 2 - 1, label=torch.zeros(rows))
+
+
+def _astray(batch: Batch) -> Batch:
+    """Return the batch with some ids below 0 and above every vocabulary, and dense values that are not finite."""
+    rng, far = torch.Generator().manual_seed(1), torch.iinfo(torch.int64)
+
+    def some(values: Tensor, others: Sequence[float]) -> Tensor:
+        drawn = torch.tensor(others, dtype=values.dtype)[torch.randint(len(others), values.shape, generator=rng)]
+        return torch.where(torch.rand(values.shape, generator=rng) < 0.3, drawn, values)
+
+    ids = (-1, far.min, 2 ** 31, far.max)
+    return replace(batch, fields=some(batch.fields, ids), behaviors=some(batch.behaviors, ids),
+                   dense=some(batch.dense, (torch.nan, torch.inf, -torch.inf)))
 
 
 class OnnxModel:

@@ -9,14 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ameir_pl.batch import Batch
+from ameir_pl.batch import Batch, finite
 from ameir_pl.models.ameir import Derived, Inputs
 from ameir_pl.nn.activations import ACTIVATIONS
 from ameir_pl.nn.attention import LocalActivationUnit
+from ameir_pl.nn.embedding import known_ids, of_slots
 from ameir_pl.nn.operations.recurrent import BiGru
 from ameir_pl.nn.operations.target_attention import TargetAttention
 from ameir_pl.nn.squeeze_excitation import SqueezeExcitation
-from ameir_pl.schema import PAD, Field
+from ameir_pl.schema import PAD
 
 INPUTS = ("fields", "behaviors", "mask", "dense")
 """The tensors of a :class:`~ameir_pl.batch.Batch` that a model may read."""
@@ -33,7 +34,8 @@ class ServingForm(nn.Module):
     """What ``model`` computes in eval mode, from tensors to what is served.
 
     Not trainable: weights are folded, padding is dealt with once, and what engines do slowly (selections with
-    broadcast masks, products with one column, gathers of single rows) is written as products of matrices.
+    broadcast masks, products with one column, gathers of single rows) is written as products of matrices. As in the
+    model, ids outside their vocabulary are ``OOV`` and dense values finite; histories have at least one position.
 
     Args:
         model: it is read only; later changes to it are not seen.
@@ -67,7 +69,7 @@ class ServingForm(nn.Module):
         if model.reads_history:
             history, mask = self.embedding.history(batch.behaviors, batch.mask)
             h_a = self._behavior(history, mask, model.history.target(fields))
-        x = Inputs(fields, None, None, None, batch.dense)
+        x = Inputs(fields, None, None, None, finite(batch.dense))
         p_b = model.interactions(fields)  # (B, M, K)
         h = model.mlp(model.h0(x, h_a, p_b), [(layer.units, layer.activation) for layer in model.architecture.mlp])
         shortcut = None if self.shortcut is None else self.shortcut(torch.cat([fields, p_b], 1))
@@ -105,6 +107,8 @@ class _Lookup(nn.Module):
 
     field_offsets: Tensor
     behavior_offsets: Tensor
+    field_sizes: Tensor
+    behavior_sizes: Tensor
     empty_rows: Tensor
     weight: Tensor
 
@@ -120,12 +124,9 @@ class _Lookup(nn.Module):
             starts[name], rows = rows, rows + count
             parts.append(source.table(name).detach())
         self.starts = starts
-
-        def slots(fields: tuple[Field, ...]) -> Tensor:
-            return torch.tensor([starts[f.vocabulary] for f in fields for _ in range(f.width)], dtype=torch.int64)
-
-        self.register_buffer("field_offsets", slots(schema.fields))
-        self.register_buffer("behavior_offsets", slots(schema.behaviors))
+        for name, fields in (("field", schema.fields), ("behavior", schema.behaviors)):
+            self.register_buffer(f"{name}_offsets", of_slots(fields, starts))
+            self.register_buffer(f"{name}_sizes", of_slots(fields, self.sizes))
         if model.reads_history:
             parts.append(model.history.empty.detach().view(-1, source.size))
             # A multivalent field's token stands in its first slot, the others are empty.
@@ -140,13 +141,14 @@ class _Lookup(nn.Module):
 
     def fields(self, ids: Tensor) -> Tensor:
         """Return (B, N, K) from ids (B, S)."""
-        return _fields_of(F.embedding(ids + self.field_offsets, self.weight), self.widths[0])
+        rows = known_ids(ids, self.field_sizes) + self.field_offsets
+        return _fields_of(F.embedding(rows, self.weight), self.widths[0])
 
     def history(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return (B, T, D) and the mask with the empty token in it, from ids (B, T, S_a) and mask (B, T)."""
         first = torch.arange(mask.shape[1], device=mask.device) == 0  # (T,)
         placed = first & ~mask[:, :1]  # (B, T): a history without its first behavior has none
-        rows = ids * mask.unsqueeze(-1) + self.behavior_offsets
+        rows = known_ids(ids, self.behavior_sizes) * mask.unsqueeze(-1) + self.behavior_offsets
         rows = torch.where(placed.unsqueeze(-1), self.empty_rows, rows)
         return _fields_of(F.embedding(rows, self.weight), self.widths[1]).flatten(-2), mask | placed
 

@@ -157,7 +157,11 @@ class Ameir(nn.Module):
         return self.aggregate(x, self.behavior(x, architecture.blocks), architecture, statistics)
 
     def embed(self, batch: Batch) -> Inputs:
-        """Stage 0: look every embedding up once."""
+        """Stage 0: look every embedding up once.
+
+        In eval mode ids outside their vocabulary are ``OOV``, and dense values are finite (see ``Batch.served``).
+        """
+        batch = batch.with_position() if self.training else batch.served()
         fields = self.embedding.fields(batch.fields)  # (B, N, K)
         if not self.reads_history:
             return Inputs(fields, None, None, None, batch.dense)
@@ -203,7 +207,7 @@ class Ameir(nn.Module):
         """Return [h_a, e_b, p_b, dense], the aggregation MLP's input (B, K0)."""
         parts = [x.fields.flatten(1), p_b.flatten(1), x.dense]
         # A part the dataset lacks may come without rows (an empty tensor of a Batch).
-        parts = [p for p in parts if p.numel()]
+        parts = [p for p in parts if p.shape[1]]
         return torch.cat(parts if h_a is None else [h_a, *parts], 1)
 
     def dice_statistics(self, x: Inputs, architecture: Architecture) -> Statistics:

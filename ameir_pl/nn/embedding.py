@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.nn.initialization import embedding_uniform
-from ameir_pl.schema import PAD, Field, Schema
+from ameir_pl.schema import OOV, PAD, Field, Schema
 
 
 class FieldEmbedding(nn.Module):
@@ -20,8 +20,8 @@ class FieldEmbedding(nn.Module):
 
     Row 0 is the ``PAD`` of every vocabulary: it is zero, gets no gradient and stays zero. Id i > 0 of vocabulary v
     has row ``offset_v + i``, so F = 1 + sum over v of (V_v - 1). A multivalent field is the sum over its ids.
-    Ids must lie below their vocabulary's size: beyond it they would read the next vocabulary's rows, and checking
-    here would stop the device at every batch, so whoever encodes the ids checks them.
+    In eval mode an id outside its vocabulary, below 0 or not below its size, is read as ``OOV``. In training mode it
+    would read another vocabulary's rows: whoever encodes the ids has checked them, and training does not pay for it.
 
     Args:
         schema: fields, behaviors and vocabularies.
@@ -33,6 +33,8 @@ class FieldEmbedding(nn.Module):
 
     field_offsets: Tensor
     behavior_offsets: Tensor
+    field_sizes: Tensor
+    behavior_sizes: Tensor
 
     def __init__(self, schema: Schema, size: int) -> None:
         super().__init__()
@@ -47,12 +49,10 @@ class FieldEmbedding(nn.Module):
         self.field_widths = [f.width for f in schema.fields]
         self.behavior_widths = [f.width for f in schema.behaviors]
         self.weight = nn.Parameter(torch.empty(rows, size))
-        self.register_buffer("field_offsets", self._slot_offsets(schema.fields), persistent=False)
-        self.register_buffer("behavior_offsets", self._slot_offsets(schema.behaviors), persistent=False)
+        for name, fields in (("field", schema.fields), ("behavior", schema.behaviors)):
+            self.register_buffer(f"{name}_offsets", of_slots(fields, self.offsets), persistent=False)
+            self.register_buffer(f"{name}_sizes", of_slots(fields, self.sizes), persistent=False)
         self.reset_parameters()
-
-    def _slot_offsets(self, fields: Sequence[Field]) -> Tensor:
-        return torch.tensor([self.offsets[f.vocabulary] for f in fields for _ in range(f.width)], dtype=torch.int64)
 
     def reset_parameters(self) -> None:
         """Draw E anew; the ``PAD`` row stays zero."""
@@ -62,15 +62,17 @@ class FieldEmbedding(nn.Module):
 
     def fields(self, ids: Tensor) -> Tensor:
         """Embed the non-sequential fields: ids (B, S) to (B, N, K)."""
-        return _sum_slots(self._lookup(ids, self.field_offsets), self.field_widths)
+        return _sum_slots(self._lookup(self.known(ids, self.field_sizes), self.field_offsets), self.field_widths)
 
     def behaviors(self, ids: Tensor) -> Tensor:
         """Embed the behaviors: ids (B, T, S_a) to (B, T, N_a·K), fields side by side in the schema's order."""
-        return _sum_slots(self._lookup(ids, self.behavior_offsets), self.behavior_widths).flatten(-2)
+        slots = self._lookup(self.known(ids, self.behavior_sizes), self.behavior_offsets)
+        return _sum_slots(slots, self.behavior_widths).flatten(-2)
 
     def rows(self, vocabulary: str, ids: Tensor) -> Tensor:
         """Embed ids (...) of one vocabulary, for item scores: (..., K). Raises ``AmeirError`` if it is unknown."""
-        return self._lookup(ids, self._offset(vocabulary))
+        offset = self._offset(vocabulary)
+        return self._lookup(self.known(ids, self.sizes[vocabulary]), offset)
 
     def table(self, vocabulary: str) -> Tensor:
         """Return the embeddings (V, K) of all ids of one vocabulary, row 0 zero, for full ranking.
@@ -88,6 +90,10 @@ class FieldEmbedding(nn.Module):
             raise AmeirError(f"Unknown vocabulary '{vocabulary}'.{did_you_mean(vocabulary, self.offsets)}")
         return self.offsets[vocabulary]
 
+    def known(self, ids: Tensor, sizes: Tensor | int) -> Tensor:
+        """Return :func:`known_ids` in eval mode, ``ids`` as they are in training mode."""
+        return ids if self.training else known_ids(ids, sizes)
+
     def _lookup(self, ids: Tensor, offsets: Tensor | int) -> Tensor:
         rows = torch.where(ids == PAD, PAD, ids + offsets)
         if self.touched is not None and torch.is_grad_enabled():
@@ -95,6 +101,21 @@ class FieldEmbedding(nn.Module):
         if self.weight.device.type == "cpu" and not torch.compiler.is_compiling():
             return _Lookup.apply(self.weight, rows)
         return F.embedding(rows, self.weight, padding_idx=PAD)
+
+
+def of_slots(fields: Sequence[Field], values: Mapping[str, int]) -> Tensor:
+    """Return (S,) the value of each slot's vocabulary."""
+    return torch.tensor([values[f.vocabulary] for f in fields for _ in range(f.width)], dtype=torch.int64)
+
+
+def known_ids(ids: Tensor, sizes: Tensor | int) -> Tensor:
+    """Return ``ids`` with ``OOV`` in place of each that is outside its vocabulary: below 0, or not below its size.
+
+    Args:
+        ids: (..., S), or (...) of one vocabulary.
+        sizes: (S,) of the slots' vocabularies, or of the one.
+    """
+    return torch.where((ids >= 0) & (ids < sizes), ids, OOV)
 
 
 class _Lookup(torch.autograd.Function):

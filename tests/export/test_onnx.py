@@ -19,8 +19,9 @@ from ameir_pl.export.serving import ServingForm, inputs_of
 from ameir_pl.models.ameir import Derived
 from ameir_pl.nn.activations import ACTIVATIONS
 from ameir_pl.nn.operations import OPERATIONS, names
-from ameir_pl.schema import Schema
+from ameir_pl.schema import MISSING, Schema
 from ameir_pl.space.architecture import Architecture, Block, MlpLayer
+from tests.baselines.test_odd_input import OUTSIDE, strewn
 from tests.models.examples import LENGTH, SCHEMAS, K, draws, make_batch, randomized
 
 LENGTHS = ((0,), (LENGTH,), (0, 0, 0), (1, 0, 1), (2, 5, 0, 3, LENGTH), tuple(i % (LENGTH + 1) for i in range(40)))
@@ -37,6 +38,9 @@ def every_operation(schema: Schema) -> tuple[Block, ...]:
 
 def model_of(kind: str) -> Derived:
     """``target`` holds every operation; ``no history`` has interactions of several orders alone."""
+    if kind == "one behavior":
+        schema = replace(SCHEMAS["retrieval"], max_len=1)
+        return randomized(Derived(schema, Architecture((Block("conv3", "relu", "none"),)), embedding_size=K)).eval()
     if kind == "retrieval":
         blocks = (Block("self_attention2", "gelu", "layer_norm"),)
         return randomized(Derived(SCHEMAS[kind], Architecture(blocks), embedding_size=K)).eval()
@@ -58,7 +62,25 @@ def bundle_of(model: Derived) -> Bundle:
     return Bundle(model, "AMEIR-C", "finetuned", "")
 
 
-@pytest.mark.parametrize("kind", ["target", "retrieval", "no history"])
+def odd_batches(schema: Schema) -> list[tuple[Batch, Batch]]:
+    """What a server may be sent, and a batch in the encoding that means the same."""
+    batch, none = make_batch(schema, (2, 5, 0, 3, LENGTH)), make_batch(schema, (0, 0, 0))
+    batches = [(replace(none, behaviors=none.behaviors[:, :0], mask=none.mask[:, :0]), none),
+               (batch[:0], batch[:0]), (batch[2:3], batch[2:3])]
+    for outside in OUTSIDE:
+        (fields, f_known), (behaviors, b_known) = (strewn(ids, of, schema, outside) for ids, of in (
+            (batch.fields, schema.fields), (batch.behaviors, schema.behaviors)))
+        batches.append((replace(batch, fields=fields, behaviors=behaviors),
+                        replace(batch, fields=f_known, behaviors=b_known)))
+    if schema.dense:
+        wrong, meant = batch.dense.clone(), batch.dense.clone()
+        wrong[:3, 0], meant[:3, 0] = (torch.tensor([torch.nan, torch.inf, -torch.inf]),
+                                      torch.tensor([MISSING, 1.0, -1.0]))
+        batches.append((replace(batch, dense=wrong), replace(batch, dense=meant)))
+    return batches
+
+
+@pytest.mark.parametrize("kind", ["target", "retrieval", "no history", "one behavior"])
 def test_the_file_gives_what_the_model_gives(kind: str, tmp_path: Path) -> None:
     model = model_of(kind)
     export_onnx(bundle_of(model), tmp_path / "model.onnx")
@@ -72,9 +94,13 @@ def test_the_file_gives_what_the_model_gives(kind: str, tmp_path: Path) -> None:
         batch = make_batch(model.schema, lengths, seed)
         output = exported(batch)
         (name, got), = output.items()
-        assert name == ("query" if kind == "retrieval" else "probability")
+        assert name == ("query" if model.schema.task == "retrieval" else "probability")
         np.testing.assert_allclose(got, expected(model, batch), rtol=1e-5, atol=1e-5)
-    if kind == "retrieval":
+    for batch, meant in odd_batches(model.schema):
+        (got,) = exported(batch).values()
+        assert got.shape[0] == len(batch)
+        np.testing.assert_allclose(got, expected(model, meant), rtol=1e-5, atol=1e-5)
+    if model.schema.task == "retrieval":
         np.testing.assert_array_equal(exported.items(), model.embedding.table("item").detach().numpy())
     else:
         with pytest.raises(AmeirError, match="no table of items"):
@@ -92,6 +118,10 @@ def test_the_serving_form_gives_what_the_model_gives(kind: str) -> None:
             with torch.no_grad():
                 got = form(*(getattr(batch, name) for name in form.inputs)).numpy()
             np.testing.assert_allclose(got, expected(model, batch), rtol=1e-5, atol=1e-5)
+        for batch, meant in odd_batches(model.schema)[2:]:
+            with torch.no_grad():
+                got = form(*(getattr(batch, name) for name in form.inputs)).numpy()
+            np.testing.assert_allclose(got, expected(model, meant), rtol=1e-5, atol=1e-5)
 
 
 def test_what_stands_at_padding_does_not_matter() -> None:

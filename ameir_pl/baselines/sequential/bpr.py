@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ameir_pl.baselines.base import BASELINES, Baseline
+from ameir_pl.baselines.next_item import user_vectors
 from ameir_pl.batch import Batch
 from ameir_pl.nn.embedding import FieldEmbedding
 from ameir_pl.nn.initialization import embedding_uniform
@@ -41,7 +42,7 @@ class Bpr(Baseline):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return query vectors (B, K)."""
-        return F.embedding(batch.users, self.users)
+        return user_vectors(batch.users, self.users)
 
     def training_loss(self, batch: Batch, own: Callable[[Tensor], Tensor]) -> Tensor:
         """Return the mean over rows; see the class and :class:`~ameir_pl.baselines.base.OwnLoss`."""

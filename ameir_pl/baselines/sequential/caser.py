@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ameir_pl.baselines.base import BASELINES
-from ameir_pl.baselines.next_item import NextItem, at_least, lengths, linear, window
+from ameir_pl.baselines.next_item import NextItem, at_least, lengths, linear, user_vectors, window
 from ameir_pl.batch import Batch
 from ameir_pl.nn.dropout import Dropout
 from ameir_pl.nn.initialization import embedding_uniform
@@ -60,7 +59,7 @@ class Caser(NextItem):
         found = [torch.relu(filters(_side_by_side(e, r))).amax(1) for r, filters in enumerate(self.horizontal, 1)]
         down = self.vertical(e.transpose(1, 2)).transpose(1, 2).flatten(1)  # (B, vertical · K)
         query = torch.relu(self.output(self.dropout(torch.cat([*found, down], 1))))
-        return query if self.users is None else query + F.embedding(batch.users, self.users)
+        return query if self.users is None else query + user_vectors(batch.users, self.users)
 
 
 def _side_by_side(e: Tensor, height: int) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ameir_pl.baselines.base import BASELINES, Baseline
 from ameir_pl.batch import Batch
+from ameir_pl.nn.embedding import known_ids
 from ameir_pl.schema import Schema
 
 
@@ -27,7 +28,7 @@ class Counts(nn.Module):
 
     def rows(self, vocabulary: str, ids: Tensor) -> Tensor:
         """Return the counts (..., 1) of ids (...)."""
-        return self.counts[ids].unsqueeze(-1)
+        return self.counts[known_ids(ids, len(self.counts))].unsqueeze(-1)
 
     def table(self, vocabulary: str) -> Tensor:
         """Return the counts (V, 1) of all ids."""

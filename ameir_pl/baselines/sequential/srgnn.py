@@ -94,7 +94,8 @@ class SrGnn(NextItem):
     def forward(self, batch: Batch) -> Tensor:
         """Return query vectors (B, K)."""
         v, mask = self.history(batch)
-        arrives, leaves = (e.to(v.dtype) for e in edges(batch.behaviors, mask))
+        nodes = self.embedding.known(batch.behaviors, self.embedding.behavior_sizes)
+        arrives, leaves = (e.to(v.dtype) for e in edges(nodes, mask))
         for _ in range(self.steps):
             v = self.step(v, arrives, leaves)
         final = last(v, mask)
