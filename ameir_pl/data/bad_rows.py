@@ -40,6 +40,7 @@ class BadRows:
         self.policy, self.advice, self.unit = policy, advice, "line"
         self.skipped = 0
         self.first: list[str] = []
+        self.counted: dict[str, int] = {}
 
     def add(self, what: str, count: int = 1) -> None:
         """Report bad rows, of which ``what`` describes the first; raises ``AmeirError`` unless they are skipped."""
@@ -50,9 +51,16 @@ class BadRows:
         if len(self.first) < SHOWN:
             self.first.append(what)
 
+    def count(self, what: str, number: int) -> None:
+        """Count what is no mistake of a row but worth knowing."""
+        if number:
+            self.counted[what] = self.counted.get(what, 0) + number
+
     def extend(self, later: BadRows) -> None:
         """Count what was skipped in the parts behind, which were read by themselves."""
         self.skipped += later.skipped
+        for what, number in later.counted.items():
+            self.count(what, number)
         self.first = [*self.first, *later.first][:SHOWN]
 
     def drop(self, table: pl.DataFrame, bad: pl.Series, path: Path, column: str, expected: str) -> pl.DataFrame:
@@ -73,6 +81,7 @@ class BadRows:
         rows = bad.arg_true()
         for i in rows.head(SHOWN):
             value = table[column][int(i)]
+            value = value.to_list() if isinstance(value, pl.Series) else value
             found = "nothing" if value is None else f"'{str(value)[:_LONGEST]}'"
             again = f" This {self.unit} repeats the header." if isinstance(value, str) and value == column else ""
             self.add(f"{path}, {self.unit} {table[LINE][int(i)]}, column '{column}': found {found} where {expected} "
@@ -142,8 +151,8 @@ class BadRows:
     def notes(self) -> dict[str, Any]:
         """Return what was skipped, for the manifest; empty where nothing was."""
         if not self.skipped:
-            return {}
-        return {"bad rows, skipped": self.skipped, "the first of them": list(self.first)}
+            return dict(self.counted)
+        return self.counted | {"bad rows, skipped": self.skipped, "the first of them": list(self.first)}
 
 
 _NUMBER = "@number"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
 from ameir_pl.data.closed_yaml import Section
+from ameir_pl.data.table_values import THOUSANDS
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.schema import Group
 
@@ -17,7 +18,7 @@ Order = Literal["latest_last", "latest_first"]
 SYNONYMS = {"sequence": "multivalent", "numeric": "dense"}
 """FuxiCTR's words."""
 FIELD_KEYS = ("name", "type", "dtype", "group", "from", "part", "splitter", "padding", "max_len", "min_categr_count",
-              "share_embedding", "fill_na", "active", "order")
+              "share_embedding", "fill_na", "active", "order", "decimal", "thousands", "missing")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class FieldSpec:
         padding: the element that stands for none; None where lists have no padding.
         max_len: the most ids of a multivalent field; 0 for as many as the longest has.
         sequence: of a list longer than ``max_len`` the latest ids are kept, else the first.
+        decimal, thousands: of numbers written as text: the sign before the fraction; what may stand between thousands.
+        missing: words that stand for a missing value in its columns.
         order: whether the latest element of a list comes last or first in the table; encoded it comes last.
         min_count: how often a value must come among train rows to have an embedding of its own.
         fill_na: what a missing value becomes; None leaves it missing.
@@ -57,6 +60,9 @@ class FieldSpec:
     part: Part | None = None
     sequence: bool = False
     order: Order = "latest_last"
+    decimal: str = "."
+    thousands: str = ""
+    missing: tuple[str, ...] = ()
 
 
 def reserved(name: str) -> bool:
@@ -95,6 +101,7 @@ def read_field(section: Section, least: int) -> list[FieldSpec]:
     if "order" in section and kind != "multivalent":
         raise section.error("order", "is for lists (type: sequence); this field has none.")
     group = section.text("group", "context", get_args(Group))
+    decimal, thousands = _written(section, dtype)
     shared = section.text("share_embedding")
     active = section.flag("active", True)
     fields = [FieldSpec(
@@ -102,9 +109,23 @@ def read_field(section: Section, least: int) -> list[FieldSpec]:
         "" if kind == "dense" else shared or name, section.place.rstrip("."), section.text("splitter"),
         section.text("padding") if "padding" in section else None, section.whole("max_len", 0, 1),
         section.whole("min_categr_count", least, 1), _fill(section, kind, dtype), cast(Part, part) if part else None,
-        word == "sequence", cast(Order, section.text("order", "latest_last", get_args(Order))))
+        word == "sequence", cast(Order, section.text("order", "latest_last", get_args(Order))),
+        decimal, thousands, section.words("missing"))
         for name in names]
     return fields if active else []
+
+
+def _written(section: Section, dtype: str) -> tuple[str, str]:
+    """How numbers are written: the decimal sign, and what stands between thousands."""
+    decimal, thousands = section.text("decimal", ".", (".", ",")), ""
+    if "thousands" in section:
+        thousands = section.text("thousands", "", tuple(THOUSANDS))
+    for key in ("decimal", "thousands"):
+        if key in section and dtype not in ("int", "float"):
+            raise section.error(key, "is for numbers: `type: dense`, or `dtype: int` or `float`.")
+    if decimal == thousands:
+        raise section.error("thousands", f"'{thousands}' is the decimal sign.")
+    return decimal, thousands
 
 
 def _fill(section: Section, kind: Kind, dtype: str) -> Any:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import polars as pl
 from polars.exceptions import PolarsError
+
+_ENDLESS = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 
 
 def raw(table: pl.DataFrame, column: str) -> pl.Series:
@@ -20,11 +25,27 @@ def plain(values: pl.Series) -> pl.Series:
     if isinstance(values.dtype, pl.Array):
         values = values.arr.to_list()
     inner = values.dtype.inner if isinstance(values.dtype, pl.List) else values.dtype
+    if isinstance(inner, pl.Decimal):
+        text = pl.element().cast(pl.String) if isinstance(values.dtype, pl.List) else pl.col("raw").cast(pl.String)
+        short = pl.when(text.str.contains(".", literal=True)).then(text.str.replace(r"\.?0+$", "")).otherwise(text)
+        return values.list.eval(short) if isinstance(values.dtype, pl.List) else \
+            values.alias("raw").to_frame().select(short).to_series()
     if isinstance(inner, pl.Decimal | pl.Categorical | pl.Enum | pl.Binary | pl.Null):
         try:
             return values.cast(pl.List(pl.String) if isinstance(values.dtype, pl.List) else pl.String)
         except PolarsError:
             return values
+    return values
+
+
+def without(values: pl.Series, missing: Sequence[str]) -> pl.Series:
+    """Return a column with null for words that stand for a missing value, of numbers for NaN and inf if named."""
+    if values.dtype == pl.String:
+        return values.set(values.is_in(list(missing)).fill_null(False), None) if missing else values
+    if values.dtype.is_float():
+        endless = [float(word) for word in missing if _ENDLESS.fullmatch(word.strip())]
+        values = values.fill_nan(None) if any(word.lower() == "nan" for word in missing) else values
+        return values.set(values.is_in(endless).fill_null(False), None) if endless else values
     return values
 
 
