@@ -43,6 +43,7 @@ class Facts:
         words: of its name, in lower case: ``hist_itemId`` has hist, item, id.
         mean_length: characters of a text value.
         variety: of a RecBole list, distinct elements for each element.
+        counts: whole numbers that grow from row to row, but for a hundredth of the rows, or are all different.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Facts:
     words: frozenset[str] = frozenset()
     mean_length: float = 0.0
     variety: float = 0.0
+    counts: bool = False
 
     @property
     def seen(self) -> str:
@@ -188,10 +190,17 @@ def column_facts(values: pl.Series, typed: str = "") -> Facts:
     elif kind in ("int", "float"):
         floats = (present.str.strip_chars() if present.dtype == pl.String else present).cast(pl.Float64, strict=False)
         low, high = float(floats.min() or 0), float(floats.max() or 0)  # type: ignore[arg-type]
+    counts = kind == "int" and missing == 0 and _counts(values)
     flags = set(present.unique().head(3).cast(pl.String).str.to_lowercase().str.replace(r"\.0*$", "").to_list())
     binary = missing == 0 and flags in ({"0", "1"}, {"true", "false"})
     return Facts(name, kind, rows, distinct, missing, example, low, high, binary, splitter, typed, words, length,
-                 variety)
+                 variety, counts)
+
+
+def _counts(values: pl.Series) -> bool:
+    whole = (values.str.strip_chars() if values.dtype == pl.String else values).cast(pl.Float64, strict=False)
+    steps = whole.diff().drop_nulls()
+    return len(steps) > 0 and (whole.n_unique() == len(whole) or float((steps > 0).mean() or 0) >= 0.99)  # type: ignore[arg-type]
 
 
 def name_words(name: str) -> frozenset[str]:

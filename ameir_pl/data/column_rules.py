@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,10 @@ VARIETY = 0.2
 """A RecBole list with more distinct elements for each element is prose, such as a title."""
 LEAST = 50
 """Rows from which on a value of its own in every row tells an id of the row."""
+INDEX = re.compile(r"^(?:column_\d+_*|unnamed: ?\d+(?:_level_\d+)?(?:\.\d+)?|__index_level_\d+__|index|idx|level_\d+|"
+                   r"row_?(?:id|no|nr|num|number|index)?|rn|line_?(?:no|nr|num|number)?|\.\.\.\d+|x\.?\d*)$",
+                   re.IGNORECASE)
+"""Names of columns that number the rows: of a column without a name, as pandas and R write their index, and alike."""
 
 
 @dataclass
@@ -116,6 +121,8 @@ def guess(f: Facts, user: frozenset[str]) -> Guess:
                              "group": group}
     if reserved(f.name):
         return Guess(entry, "no field may have its name; give it another, with `from`", False)
+    if f.counts and INDEX.match(f.name):
+        return Guess(entry, "numbers the rows (an index)", False)
     if f.kind in ("empty", "nested", "bytes") or f.distinct == 1 and not f.missing:
         why = {"empty": "no value", "nested": "nested values",
                "bytes": "bytes that are not UTF-8 text"}.get(f.kind, "the same value in every row")

@@ -12,6 +12,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from ameir_pl.data.bad_rows import LINE, BadRows
+from ameir_pl.data.separators import BLANKS, UNIT, single, split_line, unified
 from ameir_pl.data.text import BLOCK, LONGEST, blocks, count, csv_lines, one_ahead, open_bytes, text_line
 from ameir_pl.errors import AmeirError, did_you_mean
 
@@ -37,7 +38,7 @@ def header(path: Path, separator: str, advice: str) -> list[str]:
     if not text.strip():
         raise AmeirError(f"{path}: the file is empty or begins with an empty line. {advice}")
     try:
-        words = next(csv.reader([text], delimiter=separator))
+        words = split_line(text, separator)
         if len(words) > MOST_COLUMNS:
             raise AmeirError(f"{path}, line 1: {len(words):,} columns, more than any table has. {advice}")
         return words
@@ -72,18 +73,20 @@ def need_header(found: Sequence[str], wanted: Sequence[str], path: Path, advice:
 
 
 def chunks(path: Path, separator: str, bad: BadRows, columns: Sequence[str] | None = None,
-           quotes: bool = False, size: int = BLOCK, dense: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
+           quotes: bool = False, size: int = BLOCK, dense: Sequence[str] = (), renamed: Sequence[str] = ()
+           ) -> Iterator[pl.DataFrame]:
     """Yield a file as tables of strings, a block at a time; an empty value is null.
 
     Args:
         path: the file, plain or gzipped.
-        separator: one character.
+        separator: one character, several, or :data:`~ameir_pl.data.separators.BLANKS`.
         bad: what happens to a line with another number of columns.
         columns: names of a file without a header; None takes the first line for one (blanks around its words go).
         quotes: values may be in double quotes, as CSV has them. Without, a quote is a character like others.
         size: bytes of a block.
         dense: columns that come as Float64 from every block in which all their values are numbers; a parser that
             knows it is quicker.
+        renamed: names in place of those of the header.
 
     Returns:
         Tables with the column ``line`` (UInt32, the number in the file) and the named ones.
@@ -94,12 +97,17 @@ def chunks(path: Path, separator: str, bad: BadRows, columns: Sequence[str] | No
     """
     named = columns is None
     names = [word.strip() for word in header(path, separator, bad.advice)] if columns is None else list(columns)
+    names = list(renamed) or names
     rows, skipped = 0, bad.skipped
-    for first, block in one_ahead(blocks(path, bad.advice, separator if quotes else "", size)):
+    # A quotation goes over lines only where one character separates columns.
+    for first, block in one_ahead(blocks(path, bad.advice, separator if quotes and single(separator) else "", size)):
         if first == 1 and named:
             end = block.index(b"\n") + 1
             first, block = 2, block[end:]
-        table = _parse(block, first, path, separator, bad, names, quotes, dense) if block else None
+        if not single(separator):
+            block = _unified(block, first, path, separator, bad, quotes)
+        delimiter = separator if single(separator) else UNIT
+        table = _parse(block, first, path, delimiter, bad, names, quotes, dense) if block else None
         if table is not None and len(table):
             rows += len(table)
             yield table
@@ -138,6 +146,14 @@ def _parse(block: bytes, first: int, path: Path, separator: str, bad: BadRows, n
     if lines is None:
         lines = pl.int_range(first, first + len(table), dtype=pl.UInt32, eager=True)
     return table.insert_column(0, lines.alias(LINE))
+
+
+def _unified(block: bytes, first: int, path: Path, separator: str, bad: BadRows, quotes: bool) -> bytes:
+    if UNIT.encode() in block:
+        raise AmeirError(f"{path}: the byte 0x1f is met in the block that begins at line {first}, which a table whose "
+                         f"columns are separated by {'blanks' if separator == BLANKS else repr(separator)} may not "
+                         f"have. Delete it, or take another separator. {bad.advice}")
+    return unified(_text(block, first, path, bad), separator, quotes).encode()
 
 
 def _whole_lines(block: bytes, first: int, path: Path, separator: str, bad: BadRows, names: Sequence[str]

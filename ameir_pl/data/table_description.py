@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from ameir_pl.data.closed_yaml import Section, read_section
+from ameir_pl.data.file_kinds import FORMATS
+from ameir_pl.data.separators import NAMES, separator_error
 from ameir_pl.data.splits import GivenSplit, RandomSplit, Split, TimeSplit
 from ameir_pl.data.table_fields import FIELD_KEYS, FieldSpec, Order, check_fields, read_field
 from ameir_pl.data.table_sources import Source
 
-SOURCE_KEYS = ("input", "separator", "columns", "quotes")
+SOURCE_KEYS = ("input", "format", "separator", "columns", "quotes")
 KEYS = (*SOURCE_KEYS, "missing", "task", "label", "threshold", "split", "min_categr_count", "user", "time", "item",
         "core", "join", "fields", "behaviors")
 JOIN_KEYS = (*SOURCE_KEYS, "on", "key")
@@ -154,18 +156,16 @@ def _retrieval(top: Section) -> Description:
 
 
 def _source(section: Section) -> Source:
-    separator = section.text("separator")
-    separator = {"tab": "\t", "\\t": "\t", "comma": ","}.get(separator, separator)
-    if len(separator) > 1 or (separator and ord(separator) > 127):
-        raise section.error("separator", f"expected one plain character (\"\\t\" or tab for a tab), found "
-                                         f"'{separator}'.")
+    separator = NAMES.get(section.text("separator"), section.text("separator"))
+    if wrong := separator_error(separator):
+        raise section.error("separator", wrong)
     columns = section.words("columns")
     twice = sorted({c for c in columns if columns.count(c) > 1})
     if twice:
         raise section.error("columns", f"names {', '.join(twice)} twice.")
     quotes = section.flag("quotes", True) if "quotes" in section else None
     return Source(section.needed("input", "the table"), section.path, f"{section.place}input", separator, columns,
-                  quotes)
+                  quotes, section.text("format", "", tuple(FORMATS)))
 
 
 def _joins(section: Section) -> tuple[Join, ...]:
@@ -185,7 +185,7 @@ def _behaviors(top: Section, least: int) -> Behaviors | None:
         raise section.error("fields", "is missing: what a model sees of a behavior, such as the item.")
     max_len = section.whole("max_len", 50, 1)
     if "input" not in section:
-        for key in ("user", "time", "join", "separator", "columns", "quotes"):
+        for key in ("user", "time", "join", *SOURCE_KEYS[1:]):
             if key in section:
                 raise section.error(key, "is for an event table (behaviors.input); here the fields are list columns.")
         for f in fields:

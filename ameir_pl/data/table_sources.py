@@ -1,28 +1,32 @@
-"""The files of a described table, read in chunks: delimited text with a header, RecBole's typed text, or Parquet."""
+"""The files of a described table, read in chunks: delimited text, RecBole's typed text, JSON, Parquet, or Arrow."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from ameir_pl.data.arrow_tables import arrow_schema, arrow_tables, chosen
 from ameir_pl.data.bad_rows import LINE, BadRows
 from ameir_pl.data.delimited import chunks, header, is_number, need_header
-from ameir_pl.data.text import BLOCK
+from ameir_pl.data.file_kinds import ARROW, JSON, PARQUET, TEXT, FileKind, kind_of
+from ameir_pl.data.json_rows import json_columns, json_tables
+from ameir_pl.data.packed import SUFFIXES
+from ameir_pl.data.separators import BLANKS, guess_separator
+from ameir_pl.data.text import BLOCK, first_lines
 from ameir_pl.errors import AmeirError, did_you_mean
 
-TEXT = (".csv", ".tsv", ".txt", ".inter", ".user", ".item")
-PARQUET = (".parquet", ".pq")
 ATOMIC = ("token", "token_seq", "float", "float_seq")
 """RecBole's types, behind a colon in a header."""
-SEPARATORS = (",", "\t", ";", "|")
-BATCH = 131_072
+RECBOLE = (".inter", ".user", ".item")
+_LITERAL = ("\x01", "::", "||", " ", BLANKS)
+"""Separators of files in which a quotation mark is a character like others."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,10 @@ class Source:
         input: a file, a folder or a glob; relative to the folder of the description.
         description: the YAML file.
         place: the key that names the table, for messages.
-        separator: of text; empty is guessed from the first line.
+        separator: of text; empty is guessed from the first lines.
         columns: names of the columns of text without a header.
-        quotes: values may be in double quotes; None: yes, but in RecBole's files.
+        quotes: values may be in double quotes; None: yes, but in RecBole's files and with separators such as ``::``.
+        format: what kind of file it is; empty is told by its first bytes.
     """
 
     input: str
@@ -44,6 +49,7 @@ class Source:
     separator: str = ""
     columns: tuple[str, ...] = ()
     quotes: bool | None = None
+    format: str = ""
 
     @property
     def advice(self) -> str:
@@ -56,9 +62,11 @@ class Source:
         if named.is_file():
             return [named]
         if named.is_dir():
-            found = sorted(p for p in named.iterdir() if p.is_file() and not p.name.startswith((".", "_"))
-                           and p.name.removesuffix(".gz").endswith((*TEXT, *PARQUET)))
-            what = f"the folder {named} holds no {', '.join((*TEXT, *PARQUET))}"
+            inside = sorted(p for p in named.iterdir() if p.is_file() and not p.name.startswith((".", "_")))
+            # Text and Parquet before JSON, which may be notes about them.
+            found = next((some for suffixes in ((*TEXT, *PARQUET), JSON, ARROW)
+                          if (some := [p for p in inside if _unpacked_name(p).endswith(suffixes)])), [])
+            what = f"the folder {named} holds no {', '.join((*TEXT, *PARQUET, *JSON, *ARROW))}"
         elif named.is_symlink() and not named.exists():
             found, what = [], f"{named} is a link to {os.readlink(named)}, which is not there"
         elif named.exists():
@@ -75,39 +83,66 @@ class Source:
                              f"{self.description.parent}.")
         return found
 
+    def kind(self, path: Path) -> FileKind:
+        """Return the kind of a file; raises ``AmeirError`` for one that is not read, by name."""
+        return kind_of(path, self.advice, self.format)
+
     def header(self, path: Path) -> dict[str, str]:
         """Return the columns of a file: name → RecBole's type, or an empty string.
+
+        A column without a name is called ``column_N`` by its place, from 1.
 
         Raises:
             AmeirError: the file cannot be read, has no header, or a column twice.
         """
-        if is_parquet(path):
-            return dict.fromkeys(_open(path, self.advice).schema_arrow.names, "")
+        kind = self.kind(path)
+        if kind in ("parquet", "arrow"):
+            return self._named(path, arrow_schema(path, kind, self.advice).names)
+        if kind == "json":
+            return self._named(path, json_columns(path, self.advice))
         if self.columns:
             return dict.fromkeys(self.columns, "")
-        words = [word.strip() for word in header(path, self.separator_of(path), self.advice)]
+        words = header(path, self.separator_of(path), self.advice)
+        words = [word.strip().strip("\ufeff").strip() for word in words]
         numbers = [word for word in words if is_number(word)]
         if numbers:
             raise AmeirError(f"{path}, line 1: '{numbers[0][:60]}' is a value, so the file has no header. Put one on "
                              f"top, or name its {len(words)} columns in {self.description}: `columns: [label, user, "
-                             "…]`.")
-        need_header(words, (), path, self.advice)
-        if LINE in words:
-            raise AmeirError(f"{path}, line 1: a column may not be called '{LINE}', which numbers the lines. Rename "
-                             f"it. {self.advice}")
+                             "…]` (`ameir data infer` takes columns=[label,user,…]).")
+        need_header([word for word in words if word], (), path, self.advice)
         parts = [word.rpartition(":") for word in words]
-        if all(name and kind in ATOMIC for name, _, kind in parts):
-            return {name: kind for name, _, kind in parts}
-        return dict.fromkeys(words, "")
+        typed = [bool(name) and kind in ATOMIC for name, _, kind in parts]
+        if all(typed) or sum(typed) >= (1 if path.suffix in RECBOLE else 2) and 2 * sum(typed) >= len(typed):
+            words = [name if is_typed else word for (name, _, _), word, is_typed in zip(parts, words, typed,
+                                                                                       strict=True)]
+            kinds = [kind if is_typed else "" for (_, _, kind), is_typed in zip(parts, typed, strict=True)]
+            return dict(zip(self._named(path, words), kinds, strict=True))
+        return self._named(path, words)
+
+    def _named(self, path: Path, stored: Sequence[str]) -> dict[str, str]:
+        """Names for columns, in their order: their own, or ``column_N`` where they have none."""
+        taken = set(stored)
+        names = []
+        for number, name in enumerate(stored, 1):
+            made = f"column_{number}"
+            while not name.strip() and made in taken:
+                made += "_"
+            names.append(name if name.strip() else made)
+        twice = [name for name, times in Counter(names).items() if times > 1]
+        if twice:
+            raise AmeirError(f"{path}: the column '{twice[0]}' is there twice. Rename one of them. {self.advice}")
+        if LINE in names:
+            raise AmeirError(f"{path}: a column may not be called '{LINE}', which numbers the rows. Rename it. "
+                             f"{self.advice}")
+        return dict.fromkeys(names, "")
 
     def separator_of(self, path: Path) -> str:
-        """Return the character between the columns of a text: the one that comes most often in its first line."""
+        """Return what stands between the columns of a text, told by its first lines."""
         if self.separator:
             return self.separator
-        if path.suffix in (".inter", ".user", ".item"):
-            return "\t"
         first = header(path, "\x1f", self.advice)[0]  # the whole line: no header has that separator
-        return max(SEPARATORS, key=first.count)
+        found = guess_separator([first, *first_lines(path, self.advice)[1:]])
+        return "\t" if path.suffix in RECBOLE and found not in first and found != BLANKS else found
 
     def tables(self, needed: Sequence[str], bad: BadRows, size: int = BLOCK) -> Iterator[tuple[Path, pl.DataFrame]]:
         """Yield (file, chunk) with ``line`` and the columns of ``needed``, as the file has them.
@@ -130,69 +165,28 @@ class Source:
         if missing:
             raise AmeirError(f"{path}: there is no column '{missing[0]}'.{did_you_mean(missing[0], kinds)} "
                              f"{self.advice}")
-        if is_parquet(path):
-            if LINE in needed:
-                raise AmeirError(f"{path}: a column may not be called '{LINE}', which numbers the rows. {self.advice}")
+        kind = self.kind(path)
+        if kind in ("parquet", "arrow"):
             bad.unit = "row"
-            yield from _batches(path, needed, self.advice)
+            stored = dict(zip(kinds, arrow_schema(path, kind, self.advice).names, strict=True))
+            yield from arrow_tables(path, kind, {name: stored[name] for name in needed}, self.advice)
+            return
+        if kind == "json":
+            stored = dict(zip(kinds, json_columns(path, self.advice), strict=True))
+            for table in json_tables(path, [stored[name] for name in needed], bad):
+                yield chosen(table[LINE], table, {name: stored[name] for name in needed})
             return
         bad.unit = "line"
         separator = self.separator_of(path)
-        quotes = not any(kinds.values()) if self.quotes is None else self.quotes
-        written = {name: f"{name}:{kind}" if kind else name for name, kind in kinds.items()}
-        for table in chunks(path, separator, bad, self.columns or None, quotes, size):
-            yield _chosen(table[LINE], table, {name: written[name] for name in needed})
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether a file is Parquet, by its name or its first bytes."""
-    if path.suffix in PARQUET:
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(4) == b"PAR1"
-    except OSError:
-        return False
+        quotes = not any(kinds.values()) and separator not in _LITERAL if self.quotes is None else self.quotes
+        for table in chunks(path, separator, bad, self.columns or None, quotes, size, renamed=list(kinds)):
+            yield chosen(table[LINE], table, {name: name for name in needed})
 
 
 def stored_types(path: Path, advice: str) -> pa.Schema:
-    """Return the types of a Parquet file's columns."""
-    return _open(path, advice).schema_arrow
+    """Return the types of the columns of a Parquet or an Arrow file."""
+    return arrow_schema(path, kind_of(path, advice), advice)
 
 
-def _open(path: Path, advice: str) -> pq.ParquetFile:
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise AmeirError(f"{path}: cannot be read as Parquet ({_short(error)}). Is it cut off, or another kind of "
-                         f"file? {advice}") from error
-    if file.metadata.num_rows == 0:
-        raise AmeirError(f"{path}: the file has no rows. {advice}")
-    return file
-
-
-def _batches(path: Path, needed: Sequence[str], advice: str) -> Iterator[pl.DataFrame]:
-    """Yield the row groups of a Parquet file in parts."""
-    row = 1
-    file = _open(path, advice)
-    wanted = list(dict.fromkeys(needed))
-    try:
-        for batch in file.iter_batches(BATCH, columns=wanted, use_threads=False):
-            # Dotted names are nested values to Arrow: what was not asked for by its own name is left out.
-            table = pl.from_arrow(pa.Table.from_batches([batch]))
-            if not isinstance(table, pl.DataFrame):
-                raise AmeirError(f"{path}: no table. {advice}")
-            numbers = pl.int_range(row, row + len(table), dtype=pl.Int64, eager=True).alias(LINE)
-            row += len(table)
-            yield _chosen(numbers, table, {name: name for name in wanted})
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
-        raise AmeirError(f"{path}: damaged near row {row} ({_short(error)}). {advice}") from error
-
-
-def _chosen(numbers: pl.Series, table: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
-    """Line numbers and columns, new name → name; by name alone, for a selection takes ``*`` for all columns."""
-    return pl.DataFrame([numbers, *(table.get_column(name).alias(new) for new, name in columns.items())])
-
-
-def _short(error: Exception) -> str:
-    return str(error).splitlines()[0][:120].rstrip(".") if str(error) else type(error).__name__
+def _unpacked_name(path: Path) -> str:
+    return path.stem if path.suffix in SUFFIXES else path.name

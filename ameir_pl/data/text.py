@@ -1,10 +1,8 @@
-"""Reading text files, plain or gzipped, in blocks of whole lines: memory does not grow with the file."""
+"""Reading text files, plain or packed, in blocks of whole lines: memory does not grow with the file."""
 
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import BinaryIO, TypeVar
 
 import numpy as np
 
+from ameir_pl.data.packed import packing_of, unpacked
 from ameir_pl.errors import AmeirError
 
 T = TypeVar("T")
@@ -21,40 +20,32 @@ BLOCK = 32 * 2**20
 LONGEST = 64 * 2**20
 """Bytes that a line or a quotation may go on beyond a block."""
 csv.field_size_limit(2**31 - 1)  # a long value is no mistake; blocks bound what is read
-_GZIP = b"\x1f\x8b"
 _MARK = b"\xef\xbb\xbf"
 
 
 @contextmanager
 def open_bytes(path: Path, advice: str) -> Iterator[BinaryIO]:
-    """Open a file for reading, decompressed where it is gzipped (told by its first bytes, not by its name).
+    """Open a file for reading, unpacked where it is packed (told by its first bytes, not by its name).
 
     Args:
         path: the file.
         advice: the sentence that ends every error: what the user can do.
 
     Raises:
-        AmeirError: the file is missing or cannot be read; while it is being read, a gzip file that is cut off or
-            damaged.
+        AmeirError: the file is missing or cannot be read; while it is being read, a packed file that is cut off
+            or damaged.
     """
     if not path.is_file():
         raise AmeirError(f"{path}: {'a folder, not a file' if path.is_dir() else 'no such file'}. {advice}")
     try:
         with path.open("rb") as file:
-            zipped = file.read(2) == _GZIP
+            packing = packing_of(file.read(6))
             file.seek(0)
-            if not zipped:
+            if not packing:
                 yield file
                 return
-            with gzip.open(file, "rb") as stream:
-                try:
-                    yield stream  # type: ignore[misc]
-                except EOFError as error:
-                    raise AmeirError(f"{path}: the gzip file is cut off after {stream.tell():,} bytes of text: it "
-                                     f"has no end. {advice}") from error
-                except (gzip.BadGzipFile, zlib.error) as error:
-                    raise AmeirError(f"{path}: the gzip file is damaged after {stream.tell():,} bytes of text "
-                                     f"({error}). {advice}") from error
+            with unpacked(file, packing, path, advice) as stream:
+                yield stream
     except OSError as error:
         raise AmeirError(f"{path}: cannot be read ({error.strerror or error}). {advice}") from error
 
@@ -161,5 +152,6 @@ def text_line(path: Path, block: bytes, line: int, advice: str) -> AmeirError:
             part.decode("utf-8")
         except UnicodeDecodeError as error:
             return AmeirError(f"{path}, line {line + i}: byte {error.start + 1} of the line is not UTF-8 "
-                              f"(0x{part[error.start]:02x}). Write the file as UTF-8 (iconv -t utf-8). {advice}")
+                              f"(0x{part[error.start]:02x}). Write the file as UTF-8, from Latin-1: iconv -f "
+                              f"latin1 -t utf-8 OLD > NEW. {advice}")
     return AmeirError(f"{path}: not UTF-8 text in the block that begins at line {line}. {advice}")

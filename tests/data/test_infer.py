@@ -184,3 +184,20 @@ def test_where_the_description_goes() -> None:
               "a/part-*.csv": "a/part.yaml", "a/*.csv": "a/a.yaml"}
     for table, expected in places.items():
         assert default_output(table) == Path(expected)
+
+
+@pytest.mark.parametrize("head", ["", " ", "Unnamed: 0", "__index_level_0__", "rowid", "index", '""'])
+def test_an_index_is_left_out_with_its_reason(head: str, tmp_path: Path) -> None:
+    rows = [f"{i},{i % 3 % 2},u{i % 7},i{i % 5},{1_700_000_000 + i}" for i in range(30)]
+    (tmp_path / "a.csv").write_text("\n".join([f"{head},click,user,item,ts", *rows]) + "\n")
+    text, about = inferred(tmp_path / "a.csv", "click")
+    assert [f.name for f in about.fields][:2] == ["user", "item"]
+    assert "numbers the rows (an index)" in text and len(encoded(about, tmp_path)) == 30
+
+
+def test_a_column_without_a_name_that_holds_data_is_a_field(tmp_path: Path) -> None:
+    rows = [f"{i % 3 % 2},u{i % 7},i{i % 5},{'abc'[i % 3]}," for i in range(30)]
+    (tmp_path / "a.csv").write_text("\n".join(["click,user,item,,", *rows]) + "\n")
+    text, about = inferred(tmp_path / "a.csv", "click")
+    assert [f.name for f in about.fields] == ["user", "item", "column_4"] and "column_5" in text
+    assert sorted(encoded(about, tmp_path).vocabulary("column_4")) == ["a", "b", "c"]

@@ -140,7 +140,7 @@ def test_words_for_missing_values(tmp_path: Path) -> None:
     ("time: t", "task: ranking", ["task", "'ranking'"]),
     ("time: t", "threshold: high", ["threshold", "expected a number", "'high'"]),
     ("time: t", "item: item", ["item", "task: retrieval"]),
-    ("time: t", "separator: ab", ["separator", "one plain character"]),
+    ("time: t", "separator: ab", ["separator", "between columns", "'ab'"]),
     ("time: t", "time: t\ntime: t", ["line 6", "'time' comes twice"]),
     ("  - {name: price", "\t- {name: price", ["table.yaml, line", "tab"]),
     ("fields:", "fields: {a: b}\nmissing:", ["fields", "a list", "a mapping"]),
