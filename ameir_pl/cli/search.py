@@ -31,7 +31,8 @@ def show_stage(session: Session, stage: int) -> dict[str, Any]:
     seconds = problem.folder.summary(stage)["seconds"]
     row = Result(valid, test, network, embedding, seconds, 0, 0, full).to_dict()
     metrics = {"dataset": problem.schema.dataset, "seed": problem.seed, "protocol": session.dataset.protocol,
-               "models": {f"{variant}, inherited": row}, "seconds": {f"stage{stage}": seconds}}
+               "models": {f"{variant}, inherited": row}, "seconds": {f"stage{stage}": seconds},
+               "warnings": problem.data.warnings}
     show(metrics, [problem.folder.stage(stage)])
     return metrics
 

@@ -165,6 +165,11 @@ class AmeirDataModule(LightningDataModule):
         """Rows of each split."""
         return {split: len(rows) for split, rows in self.encoded.splits.items()}
 
+    @property
+    def warnings(self) -> list[str]:
+        """What was found while encoding that makes numbers look better than they are, a sentence each."""
+        return list(self.encoded.manifest.get("warnings", []))
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the loader of training batches."""
         trainer = self.trainer

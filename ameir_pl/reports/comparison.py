@@ -161,6 +161,7 @@ def notes(lines: Sequence[Line], metrics: Mapping[str, Any]) -> list[str]:
     rows = ", ".join(f"{count:,} {split}" for split, count in metrics["rows"].items())
     found = [f"{metrics['dataset']}, {metrics['protocol']}; rows: {rows}. Numbers are of the test rows; the best "
              "epoch was chosen on the validation rows."]
+    found += [f"Warning: {warning}" for warning in metrics.get("warnings", ())]
     common = common_settings(lines)
     if common:
         found.append(f"Settings: {_said(common)}.")

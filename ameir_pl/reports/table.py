@@ -33,6 +33,8 @@ def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, 
         "seconds": {**known.get("seconds", {}), **{k: round(v, 2) for k, v in seconds.items()}},
         "versions": {"ameir_pl": __version__, "torch": version("torch"),
                      "pytorch_lightning": version("pytorch-lightning"), "python": platform.python_version()}}
+    if problem.data.warnings:
+        metrics["warnings"] = problem.data.warnings
     planted = planted or known.get("planted")
     if planted:
         metrics["planted"] = planted
@@ -75,6 +77,8 @@ def show(metrics: dict[str, Any], written: list[Path]) -> None:
     total = sum(metrics["seconds"].values())
     parts = ", ".join(f"{name} {value:.0f}" for name, value in metrics["seconds"].items())
     out.print(f"Seconds: {parts}; together {total:.0f}.")
+    for warning in metrics.get("warnings", ()):
+        out.print(f"Warning: {warning}", markup=False)
     for line in planted_lines(metrics.get("planted")):
         out.print(line, markup=False)
     for path in written:

@@ -104,6 +104,11 @@ class Data(Protocol):
         """Return the rows of each split."""
         ...
 
+    @property
+    def warnings(self) -> list[str]:
+        """Return what has to be known of the data beside every number."""
+        ...
+
     def train_dataloader(self) -> Iterable[Batch]:
         """Return the training batches of an epoch."""
         ...

@@ -103,3 +103,10 @@ def test_markdown_says_what_is_different_about_a_model() -> None:
     assert "rows: 100 train, 10 test" in text
     dnn = next(line for line in text.splitlines() if line.startswith("| dnn"))
     assert dnn.split("|")[-3].strip() == "-", "nothing was trained: no speed"
+
+
+def test_warnings_of_the_data_are_among_the_notes() -> None:
+    lines = compare([trained("dnn", 1, 0.6)])
+    assert not any("Warning" in note for note in notes(lines, trained("dnn", 1, 0.6).metrics))
+    found = notes(lines, trained("dnn", 1, 0.6, warnings=["a column tells the label."]).metrics)
+    assert "Warning: a column tells the label." in found
