@@ -20,7 +20,7 @@ from ameir_pl.baselines.base import options_of
 from ameir_pl.cli.checks import LEAST
 from ameir_pl.cli.compose import conf_folder, load_config, raw_config
 from ameir_pl.cli.config import CONFIGS, RESULT_KEYS, TRAIN_KEYS, Config
-from ameir_pl.cli.run_settings import settings_fingerprint
+from ameir_pl.cli.fingerprint import settings_fingerprint
 from ameir_pl.cli.setup import make_dataset
 from ameir_pl.errors import AmeirError
 

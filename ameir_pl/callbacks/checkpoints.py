@@ -66,7 +66,7 @@ class Checkpoints(Checkpoint):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
                            batch_idx: int) -> None:
         """Save when it is time or a signal came; the last batch of an epoch is saved with its validation."""
-        last = batch_idx + 1 >= trainer.num_training_batches
+        last = batch_idx + 1 >= trainer.num_training_batches or trainer.should_stop
         # Ranks agree on it, which has each wait for the others: not after every batch.
         several = trainer.world_size > 1 and batch_idx % BATCHES_BETWEEN != BATCHES_BETWEEN - 1
         # In the middle of an update there are gradients, which a checkpoint does not hold.

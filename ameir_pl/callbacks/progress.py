@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from ameir_pl.callbacks.phase import phase_of
+from ameir_pl.callbacks.update_limit import UpdateLimit
 from ameir_pl.progress import Meter
 
 
@@ -18,6 +19,8 @@ class TrainingProgress(pl.Callback):
         self._meter = None
         if trainer.is_global_zero:
             total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
+            for limit in (c for c in trainer.callbacks if isinstance(c, UpdateLimit)):  # type: ignore[attr-defined]
+                total = min(total, limit.updates * trainer.accumulate_grad_batches)
             self._meter = Meter(phase_of(pl_module), total, "batches")
             self._meter.__enter__()
             if trainer.global_step:  # of a resumed fit

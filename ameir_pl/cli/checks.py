@@ -13,6 +13,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ameir_pl.baselines import BASELINES
 from ameir_pl.cli.config import Config
+from ameir_pl.cli.trainer_keys import Limits
 from ameir_pl.data import AmeirDataModule
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.nn.operations import names as operation_names
@@ -84,6 +85,11 @@ def check_factories(nodes: Mapping[str, Any]) -> None:
     trainer = _tried("trainer", nodes["trainer"], max_epochs=1, logger=False, enable_checkpointing=False,
                      enable_progress_bar=False, enable_model_summary=False)
     asked = str(getattr(nodes["trainer"], "keywords", {}).get("precision", ""))
+    fused = getattr(optimizer, "_step_supports_amp_scaling", False)
+    if fused and trainer.gradient_clip_val and "mixed" in trainer.precision:
+        raise AmeirError(f"Configuration: trainer.gradient_clip_val={trainer.gradient_clip_val} in mixed precision "
+                         f"(trainer.precision={trainer.precision}) needs an optimizer that is not fused: add "
+                         "optimizer.fused=false.")
     if asked in ("16", "16-mixed") and trainer.precision != "16-mixed":  # Lightning would take bf16
         raise AmeirError(f"Configuration: trainer.precision={asked} (fp16) needs a GPU. On a CPU use 32-true, or "
                          "bf16-mixed where it has instructions for it.")
@@ -151,6 +157,18 @@ def check_stages(problem: Problem, config: Config, stages: Sequence[int]) -> Non
         if labels.min() == labels.max():
             raise AmeirError(f"The {len(labels)} validation rows that would score candidates all have the label "
                              f"{int(labels[0])}; AUC needs both. Raise budget.valid_rows={budget.valid_rows}.")
+
+
+def check_limits(data: AmeirDataModule, limits: Limits) -> None:
+    """Raise ``AmeirError`` for a share of batches that is none, and for validation batches with one label alone."""
+    limits.batches("train", len(data.train_dataloader()))
+    used = limits.batches("valid", len(data.val_dataloader()))
+    if data.schema.task == "ctr" and limits.valid_batches is not None:
+        rows = data.encoded.splits["valid"]
+        labels = data.encoded.columns["label"][rows.start:min(rows.stop, rows.start + used * data.eval_batch_size)]
+        if labels.min() == labels.max():
+            raise AmeirError(f"The {used} validation batches of trainer.limit_val_batches or trainer.overfit_batches "
+                             f"have the label {labels[0]:g} alone; AUC needs both. Raise it.")
 
 
 def check_labels(data: AmeirDataModule) -> None:

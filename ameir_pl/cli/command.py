@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ameir_pl.cli.command_line import as_written
 from ameir_pl.cli.compose import load_config
-from ameir_pl.cli.launch import launch, launched, meet, wanted_processes
+from ameir_pl.cli.launch import check_machine, launch, launched, meet, wanted_processes
 from ameir_pl.cli.ray_jobs import run_jobs
 from ameir_pl.cli.saved_settings import load_run_config
 from ameir_pl.cli.secrets import refuse_secrets
@@ -107,6 +107,7 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool, comma
         if many and composed.launcher == "ray":
             return run_jobs(body.__module__, planned(config_name, jobs, load))
         trainer = composed.trainer
+        check_machine(trainer)
         if wanted_processes(trainer) > 1 and not launched():
             launch(wanted_processes(trainer), body.__module__.split(".")[-1], arguments)
         meet(trainer)

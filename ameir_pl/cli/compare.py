@@ -20,10 +20,11 @@ from ameir_pl.baselines.base import BASELINES, baselines_for, lacking, options_o
 from ameir_pl.cli.command import command
 from ameir_pl.cli.compose import load_config
 from ameir_pl.cli.config import CompareConfig
-from ameir_pl.cli.run_settings import differences, flat, result_settings, saved_config
+from ameir_pl.cli.fingerprint import differences, flat
+from ameir_pl.cli.run_settings import result_settings, saved_config
 from ameir_pl.cli.setup import make_dataset, run_path
 from ameir_pl.cli.trainings import Remade, refuse, run_of, train_all, without
-from ameir_pl.cli.tune import BEST, TUNED_WITH, learns, sketch
+from ameir_pl.cli.tune import BEST, learns, sketch, tuned_with
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.progress import console
 from ameir_pl.reports.comparison import Trained, cells, common_settings, compare, markdown, notes, own_settings
@@ -187,7 +188,7 @@ def _tuned(config: CompareConfig, model: str, schema: Schema, job: Sequence[str]
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise AmeirError(f"tuned=true needs {path}, which is missing or damaged. Make it with `{again}`.") from error
     refuse(job, {key: "leave it out, or tuned=true" for key in chosen})
-    others = differences(with_, flat(load_config("train", list(job))[1], TUNED_WITH))
+    others = differences(with_, tuned_with(load_config("train", list(job))[1]))
     if others:
         raise AmeirError(f"tuned=true: {path} was found with other settings: {'; '.join(others)} (there -> asked "
                          f"for). Repeat its settings, or tune again: `{again} overwrite=true`.")

@@ -16,9 +16,12 @@ from omegaconf.errors import OmegaConfBaseException
 from ameir_pl.cli.checks import check_values
 from ameir_pl.cli.config import CONFIGS, Config
 from ameir_pl.cli.secrets import refuse_secret_settings, refuse_secrets
+from ameir_pl.cli.trainer_keys import check_trainer
 from ameir_pl.errors import AmeirError, did_you_mean
 
 ARCHITECTURE = "architecture="
+FREE = re.compile(r"^\+?(trainer\.[^.=@]+=)")
+"""Keys that are Lightning's, given with or without ``+``: conf/ does not list all of them."""
 
 
 def conf_folder() -> Path:
@@ -38,7 +41,7 @@ def raw_config(name: str, overrides: list[str]) -> DictConfig:
     chosen = [o.removeprefix(ARCHITECTURE) for o in overrides if o.startswith(ARCHITECTURE)]
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         try:
-            composed = compose(name, [o for o in overrides if not o.startswith(ARCHITECTURE)])
+            composed = compose(name, [FREE.sub(r"++\1", o) for o in overrides if not o.startswith(ARCHITECTURE)])
             if chosen:
                 composed.architecture = None if chosen[-1] in ("", "null") else chosen[-1]
             return composed
@@ -75,6 +78,7 @@ def typed_config(name: str, composed: DictConfig) -> tuple[Any, DictConfig]:
         return config, composed
     check_preset(config.dataset.name, config.preset)
     check_values(config)
+    check_trainer(OmegaConf.to_container(composed.trainer) if OmegaConf.is_dict(composed.trainer) else None)
     if not re.fullmatch(r"[\w.+-]+", config.run) or config.run.startswith("."):
         raise AmeirError(f"Configuration: run={config.run} names a folder under runs/; use letters, digits, "
                          "'-', '_', '.' and '+'.")

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
 
@@ -23,6 +24,9 @@ from ameir_pl.callbacks.checkpoints import Checkpoints
 from ameir_pl.callbacks.finite_numbers import FiniteNumbers
 from ameir_pl.callbacks.overfitting_watch import OverfittingWatch
 from ameir_pl.callbacks.touched_rows import TouchedRows
+from ameir_pl.callbacks.update_limit import UpdateLimit
+from ameir_pl.cli.profiles import make_profiler
+from ameir_pl.cli.trainer_keys import Limits
 from ameir_pl.errors import Stopped
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.objectives.base import Objective
@@ -54,17 +58,20 @@ class LightningEngine:
         journal: keeps finished fits and checkpoints.
         every_steps, every_minutes: between two checkpoints.
         detect_anomaly: name the operation whose gradient is NaN (slow).
+        limits: of updates and batches.
+        profiles: the folder of a profiler's files.
     """
 
     def __init__(self, data: pl.LightningDataModule, objective: Objective, *, trainer: Callable[..., pl.Trainer],
                  optimizer: OptimizerFactory, scheduler: SchedulerFactory, callbacks: Callable[[], list[pl.Callback]],
                  loggers: Sequence[Logger], weight_decay: float, fairness: str, journal: Journal,
-                 every_steps: int = 1000, every_minutes: float = 10.0, detect_anomaly: bool = False) -> None:
+                 every_steps: int = 1000, every_minutes: float = 10.0, detect_anomaly: bool = False,
+                 limits: Limits | None = None, profiles: Path | None = None) -> None:
         self.data, self.objective = data, objective
         self._trainer, self._optimizer, self._scheduler = trainer, optimizer, scheduler
         self.callbacks, self._loggers = callbacks, loggers
         self._weight_decay, self._fairness = weight_decay, fairness
-        self._detect_anomaly = detect_anomaly
+        self._detect_anomaly, self._limits, self._profiles = detect_anomaly, limits or Limits(), profiles
         self._journal, self._every = journal, {"every_steps": every_steps, "every_minutes": every_minutes}
 
     def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: float, phase: str) -> dict[str, Any]:
@@ -79,7 +86,8 @@ class LightningEngine:
             model.load_state_dict(done[1])
             return dict(done[0]["counts"])
         task = SupernetTask(model, rounds, self.objective, self._optimizer, self._scheduler,
-                            weight_decay=self._weight_decay * rounds.active_share, fairness=self._fairness, phase=phase)
+                            weight_decay=self._weight_decay * rounds.active_share, fairness=self._fairness, phase=phase,
+                            most_updates=self._limits.updates)
         watch = OverfittingWatch(partial(self._children_fitness, model, rounds), self.objective.fitness)
         callbacks = [*self.callbacks(), watch]
         self._run(task, callbacks, epochs, kept, validate=False)
@@ -139,9 +147,9 @@ class LightningEngine:
         """Return a Trainer's settings for that many epochs: 1.5 are two, each of the first three quarters of its own
         order of the rows."""
         whole = math.ceil(epochs)
-        if whole == epochs:
+        if whole == epochs and self._limits.train_batches is None:
             return {"max_epochs": whole}
-        batches = len(self.data.train_dataloader())
+        batches = self._limits.batches("train", len(self.data.train_dataloader()))
         return {"max_epochs": whole, "limit_train_batches": max(round(batches * epochs / whole), 1)}
 
     def _several(self) -> dict[str, Any]:
@@ -158,7 +166,11 @@ class LightningEngine:
              validate: bool) -> tuple[pl.Trainer, float]:
         if ranks.world() > 1:  # each rank its own dropout, on the same weights
             torch.manual_seed(torch.initial_seed() + ranks.rank())
-        callbacks = [FiniteNumbers(), TouchedRows(), *callbacks]
+        limit = [] if self._limits.updates is None else [UpdateLimit(self._limits.updates)]
+        callbacks = [*limit, FiniteNumbers(), TouchedRows(), *callbacks]
+        valid = None if validate else 0
+        if validate and self._limits.valid_batches is not None:
+            valid = self._limits.batches("valid", len(self.data.val_dataloader()))
         checkpoints = Checkpoints(kept, **self._every)  # type: ignore[arg-type]
         with warnings.catch_warnings(), gently():
             # Whole columns are gathered in this process faster than worker processes could hand them over.
@@ -170,13 +182,15 @@ class LightningEngine:
             warnings.filterwarnings("ignore", ".*have no `validation_step`.*")
             # Every rank computes the metrics of all rows.
             warnings.filterwarnings("ignore", ".*sync_dist=True.*")
+            warnings.filterwarnings("ignore", ".*PyTorch Profiler default schedule.*")
             # The DataModule keeps the position in the data, which Lightning looks for in the loader.
             warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
             trainer = self._trainer(**self._length(epochs), **self._several(), callbacks=[*callbacks, checkpoints],
                                     logger=list(self._loggers), enable_checkpointing=True,
                                     enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
                                     detect_anomaly=self._detect_anomaly, use_distributed_sampler=False,
-                                    limit_val_batches=None if validate else 0)
+                                    profiler=make_profiler(self._limits.profiler, self._profiles, kept.folder.name),
+                                    limit_val_batches=valid)
             trainer.fit(task, datamodule=self.data, ckpt_path=kept.checkpoint(), weights_only=True)
         return trainer, checkpoints.seconds
 

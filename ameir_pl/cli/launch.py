@@ -23,6 +23,8 @@ from ameir_pl.stopping import SIGNALS
 
 SAVING = 50
 """Seconds that ranks have to save before they are killed, when one died or a signal came."""
+PROCESSES = 4
+"""The most processes for each processor of this machine."""
 WAIT = timedelta(minutes=30)
 """The longest that ranks wait for each other: rank 0 may prepare data meanwhile."""
 
@@ -34,7 +36,42 @@ def wanted_processes(trainer: Any) -> int:
         return int(devices) if str(devices).isdigit() else 1
     if isinstance(devices, int) or str(devices).lstrip("-").isdigit():
         return torch.cuda.device_count() if int(devices) < 0 else int(devices)
-    return max(torch.cuda.device_count(), 1) if str(devices) == "auto" else len(devices)
+    return max(torch.cuda.device_count(), 1) if str(devices) == "auto" else len(indices(devices) or ())
+
+
+def check_machine(trainer: Any) -> None:
+    """Raise ``AmeirError`` where this machine has not what ``trainer`` asks for; what torchrun or SLURM started is
+    theirs to say."""
+    if launched():
+        return
+    accelerator, devices = str(trainer.get("accelerator", "auto")), trainer.get("devices", 1)
+    there, asked = torch.cuda.device_count(), wanted_processes(trainer)
+    if (trainer.get("num_nodes") or 1) > 1:
+        raise AmeirError(f"trainer.num_nodes={trainer.num_nodes}: one process cannot start those of other machines. "
+                         "Start the command on each with torchrun, or with srun.")
+    if accelerator in ("gpu", "cuda"):
+        if not there:
+            raise AmeirError(f"trainer.accelerator={accelerator}: PyTorch finds no GPU on this machine. Use "
+                             "trainer=cpu, or trainer=ddp_cpu for several processes.")
+        wanted = indices(devices) or range(asked)
+        if asked > there or max(wanted, default=0) >= there:
+            raise AmeirError(f"trainer.devices={devices}: PyTorch finds {there} GPUs on this machine. Ask for at most "
+                             f"{there}, or for all with trainer.devices=-1.")
+    elif accelerator == "mps" and not torch.backends.mps.is_available():
+        raise AmeirError("trainer.accelerator=mps: this machine has none. Use trainer=cpu.")
+    elif accelerator == "cpu" or not there:
+        if indices(devices) is not None or str(devices) == "-1":
+            raise AmeirError(f"trainer.devices={devices}: processors have no numbers. On a CPU say how many processes.")
+        if asked > PROCESSES * (os.cpu_count() or 1):
+            raise AmeirError(f"trainer.devices={devices}: this machine has {os.cpu_count() or 1} processors. Ask for "
+                             "at most as many processes.")
+
+
+def indices(devices: Any) -> list[int] | None:
+    """Return the numbers of the devices that ``trainer.devices`` names, None where it says how many."""
+    if isinstance(devices, str) and "," in devices:
+        return [int(part) for part in devices.split(",") if part.strip()]
+    return None if isinstance(devices, str | int | float) or devices is None else [int(one) for one in devices]
 
 
 def launched() -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from ameir_pl import ranks
 from ameir_pl.atomic import recover_folder
-from ameir_pl.cli.config import RESULT_KEYS, Config
+from ameir_pl.cli.config import Config
+from ameir_pl.cli.fingerprint import counted, differences, flat, others
 from ameir_pl.errors import AmeirError
 from ameir_pl.search.journal import FOLDER as UNFINISHED
 from ameir_pl.search.journal import unfinished
@@ -59,7 +58,7 @@ def check_run_folder(path: Path, config: Config, composed: DictConfig, *, begins
         return
     saved = saved_config(path)
     old_name = OmegaConf.select(saved, "dataset.name")
-    found = differences(flat(saved, keys), flat(composed, keys))
+    found = differences(counted(saved, keys), counted(composed, keys))
     if not found or (config.overwrite and begins and old_name == config.dataset.name):
         return
     what = "replace its results with overwrite=true" if begins else "begin it anew with its first command"
@@ -78,28 +77,6 @@ def check_run_data(path: Path, fingerprint: str, *, overwrite: bool) -> None:
                          "command and overwrite=true.")
 
 
-def flat(config: Any, keys: Sequence[str]) -> dict[str, Any]:
-    """Return the values at and below ``keys`` of a configuration, each by its whole key."""
-    found: dict[str, Any] = {}
-
-    def walk(key: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                walk(f"{key}.{name}", inner)
-        else:
-            found[key] = value
-
-    for key in keys:
-        walk(key, _plain(OmegaConf.select(config, key)))
-    return found
-
-
-def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Return ``key: there -> asked for`` of all that differs between two :func:`flat` configurations."""
-    return [f"{key}: {there.get(key)} -> {asked.get(key)}" for key in {**there, **asked}
-            if there.get(key) != asked.get(key)]
-
-
 def result_settings(path: Path) -> dict[str, Any]:
     """Return what a trained model's numbers depend on beside its seed, by short names; nulls are left out.
 
@@ -109,22 +86,11 @@ def result_settings(path: Path) -> dict[str, Any]:
     Raises:
         AmeirError: its config.yaml is missing or damaged.
     """
+    saved = saved_config(path)
     shown = {key.removeprefix("dataset.model.").removeprefix("dataset.train.").removeprefix("dataset.")
              .removeprefix("budget.")
-             .removesuffix("._target_"): value for key, value in flat(saved_config(path), TOLD).items()}
+             .removesuffix("._target_"): value for key, value in (flat(saved, TOLD) | others(saved)).items()}
     return {key: value for key, value in shown.items() if value is not None and not key.endswith("._partial_")}
-
-
-def settings_fingerprint(composed: DictConfig, keys: Sequence[str] = RESULT_KEYS) -> str:
-    """Return 16 hex digits that change with every setting a run's results depend on."""
-    values = {key: _plain(OmegaConf.select(composed, key)) for key in keys}
-    # A setting of Lightning's that is not given changes nothing, so that one more key here changes no fingerprint.
-    values = {key: value for key, value in values.items() if value is not None or not key.startswith("trainer.")}
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def saved_config(path: Path) -> Any:
@@ -133,6 +99,7 @@ def saved_config(path: Path) -> Any:
     try:
         saved = OmegaConf.load(file)
         OmegaConf.select(saved, "dataset.name")
+        OmegaConf.resolve(saved)
         return saved
     except Exception as error:  # yaml raises many kinds; all mean a damaged file
         raise AmeirError(f"{file} is damaged: {' '.join(str(error).split())}. Choose another run=…, or delete the "

@@ -27,6 +27,7 @@ from ameir_pl.callbacks.metrics_csv import MetricsCsv
 from ameir_pl.cli.checks import (
     check_factories,
     check_labels,
+    check_limits,
     check_space,
     check_stage_settings,
     check_stages,
@@ -36,7 +37,9 @@ from ameir_pl.cli.command_line import named_run
 from ameir_pl.cli.compose import conf_folder
 from ameir_pl.cli.config import RESULT_KEYS, TRAIN_KEYS, Config
 from ameir_pl.cli.engine import LightningEngine
-from ameir_pl.cli.run_settings import check_run_data, check_run_folder, recover, settings_fingerprint
+from ameir_pl.cli.fingerprint import settings_fingerprint
+from ameir_pl.cli.run_settings import check_run_data, check_run_folder, recover
+from ameir_pl.cli.trainer_keys import Limits
 from ameir_pl.data import DATASETS, AmeirDataModule, Dataset
 from ameir_pl.data.bad_rows import Policy
 from ameir_pl.data.ray_parts import RayParts
@@ -188,8 +191,7 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     begins = purpose == "train" or list(stages[:1]) == search_stages[:1]
     check_run_folder(path, config, composed, begins=begins, keys=RESULT_KEYS + (
         () if purpose == "evaluate" else TRAIN_KEYS) + (("variant",) if purpose == "train" else ()))
-    nodes = {key: built(composed, key) for key in ("trainer", "optimizer", "scheduler", "callbacks", "logger")}
-    check_factories(nodes)
+    nodes = checked_nodes(composed)
     dataset = make_dataset(config)
     started = time.monotonic()
     with ranks.in_turn():
@@ -207,18 +209,21 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     drawing: dict[str, Any] = {}
     if schema.task == "retrieval":
         drawing = {"loss": loss, "negatives": train.negatives}
+    trainer = dict(nodes["trainer"].keywords)
+    limits = Limits.taken_from(trainer)
     data = AmeirDataModule(encoded=encoded, batch_size=train.batch_size, eval_batch_size=train.eval_batch_size,
-                           seed=config.seed, **drawing)
+                           seed=config.seed, same_batches=limits.same_batches, **drawing)
     loggers: list[Logger] = []
     settings_of_all = settings_fingerprint(composed, RESULT_KEYS + TRAIN_KEYS)
     journal = Journal(path / UNFINISHED, f"{settings_of_all} {encoded.fingerprint} {__version__} {torch.__version__}",
                       log=path / "metrics.csv", overwrite=config.overwrite)
     engine = LightningEngine(
-        data, objective, trainer=nodes["trainer"], optimizer=nodes["optimizer"], scheduler=nodes["scheduler"],
-        callbacks=lambda: list(built(composed, "callbacks").values()),
+        data, objective, trainer=partial(nodes["trainer"].func, **trainer), optimizer=nodes["optimizer"],
+        scheduler=nodes["scheduler"],
+        callbacks=lambda: [callback for callback in built(composed, "callbacks").values() if callback is not None],
         loggers=loggers, weight_decay=train.weight_decay, fairness=config.fairness, journal=journal,
         every_steps=config.checkpoint.every_steps, every_minutes=config.checkpoint.every_minutes,
-        detect_anomaly=config.detect_anomaly)
+        detect_anomaly=config.detect_anomaly, limits=limits, profiles=path / "profile")
     folder = RunFolder(path, schema.fingerprint(), settings_fingerprint(composed),
                        f"ameir search {named_run(config)}")
     problem = Problem(schema=schema, data=data, objective=objective, engine=engine, folder=folder, journal=journal,
@@ -229,10 +234,18 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     check_space(problem)
     if purpose != "evaluate":
         check_labels(data)
+        check_limits(data, limits)
     check_stages(problem, config, stages)
     return Session(problem, dataset, encoded.folder / "vocabulary.parquet", prepare_seconds, loggers,
                    partial(make_loggers, config, nodes["logger"], path),
                    None if purpose == "evaluate" else OmegaConf.to_yaml(composed), encoded.manifest.get("planted"))
+
+
+def checked_nodes(composed: DictConfig) -> dict[str, Any]:
+    """Return what the configuration's groups of classes make; raises ``AmeirError`` for one that cannot be made."""
+    nodes = {key: built(composed, key) for key in ("trainer", "optimizer", "scheduler", "callbacks", "logger")}
+    check_factories(nodes)
+    return nodes
 
 
 def built(composed: DictConfig, key: str) -> Any:
@@ -241,7 +254,7 @@ def built(composed: DictConfig, key: str) -> Any:
         return instantiate(composed[key])
     except (InstantiationException, TypeError) as error:
         cause = error.__cause__ or error
-        raise AmeirError(f"Configuration: '{key}' cannot be built: {cause}") from error
+        raise AmeirError(f"Configuration: '{key}' cannot be built: {' '.join(str(cause).split())}") from error
 
 
 def make_loggers(config: Config, factories: Mapping[str, Callable[..., Logger]], path: Path) -> list[Logger]:

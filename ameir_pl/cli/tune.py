@@ -22,7 +22,7 @@ from ameir_pl.baselines.base import Found
 from ameir_pl.cli import train
 from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config, TuneConfig
-from ameir_pl.cli.run_settings import flat
+from ameir_pl.cli.fingerprint import flat, others
 from ameir_pl.cli.setup import make_baseline, make_dataset, run_path
 from ameir_pl.cli.trainings import Remade, key_of, without
 from ameir_pl.errors import AmeirError, NotFinite, did_you_mean
@@ -37,7 +37,8 @@ INSTEAD = {"dataset.train.learning_rate": "say learning_rates=[NUMBER]",
            **{f"dataset.model.{name}": "say dropouts=[NUMBER]" for name in ("mlp_dropout", "block_dropout")}}
 TUNED_WITH = ("architecture", "model.options", "dataset.max_len", "dataset.model.embedding_size", "dataset.model.mlp",
               "dataset.train.batch_size", "dataset.train.loss", "dataset.train.negatives", "optimizer", "scheduler",
-              "trainer.gradient_clip_val")
+              "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm", "trainer.accumulate_grad_batches",
+              "trainer.limit_train_batches")
 """Settings that what was found holds for."""
 OPTUNA_TRIALS = 30
 
@@ -102,14 +103,19 @@ def main(config: TuneConfig, composed: DictConfig, overrides: list[str]) -> dict
             folder.mkdir(parents=True, exist_ok=True)
             write_sealed(folder / "trials.json", result)
             plain = {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in chosen)}
-            write_text(folder / BEST, yaml.safe_dump({"overrides": plain, "valid": trials[best][1], "settings": flat(
-                composed, TUNED_WITH)}, sort_keys=False))
+            write_text(folder / BEST, yaml.safe_dump({"overrides": plain, "valid": trials[best][1],
+                                                      "settings": tuned_with(composed)}, sort_keys=False))
     _show(trials, schema)
     out = console(results=True)
     out.print(f"Wrote {folder}. The best, chosen on validation rows alone:", markup=False)
     out.print(f"  ameir train {shlex.join([*without(rest, 'overwrite', 'debug'), *chosen])}", markup=False,
               soft_wrap=True)
     return result
+
+
+def tuned_with(composed: DictConfig) -> dict[str, Any]:
+    """Return the settings that what is found with a configuration holds for."""
+    return flat(composed, TUNED_WITH) | others(composed)
 
 
 def candidates(config: TuneConfig, schema: Schema) -> dict[str, list[float]]:

@@ -42,6 +42,7 @@ class BatchSampler(DistributedSampler[Draw]):
         seed: of the order; the permutation of an epoch comes from (seed, epoch) alone.
         shuffle: in an order of the epoch's own, else as stored.
         drop_last: leave out a last batch that is not full; where all rows are fewer than a batch, they are one.
+        same: every epoch has the order of the first.
         rank, world: this process's share: every ``world``-th row of each global batch, from ``rank`` on. With
             ``drop_last`` the shares of a batch have the same length (up to ``world - 1`` rows of it are left out).
 
@@ -50,7 +51,7 @@ class BatchSampler(DistributedSampler[Draw]):
     """
 
     def __init__(self, rows: range, batch_size: int, seed: int, shuffle: bool = True, drop_last: bool = True,
-                 rank: int = 0, world: int = 1) -> None:
+                 rank: int = 0, world: int = 1, same: bool = False) -> None:
         if batch_size < 1:
             raise AmeirError(f"batch_size={batch_size}; it must be at least 1.")
         if not rows:
@@ -60,6 +61,7 @@ class BatchSampler(DistributedSampler[Draw]):
             raise AmeirError(f"A batch of {size} rows cannot be shared by {world} processes; take a larger batch_size.")
         super().__init__(rows, world, rank, shuffle, seed, drop_last)  # type: ignore[arg-type]  # its length is all
         self.rows, self.batch_size, self.world, self._first = rows, size, world, 0
+        self._same = same
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.rows), self.batch_size)
@@ -67,7 +69,7 @@ class BatchSampler(DistributedSampler[Draw]):
 
     def set_epoch(self, epoch: int) -> None:
         """Take the order of this epoch from the next iteration on (Lightning calls it)."""
-        self.epoch = epoch
+        self.epoch = 0 if self._same else epoch
 
     def skip(self, batches: int) -> None:
         """Leave out the first ``batches`` of the next iteration only: an epoch goes on where it was stopped."""
@@ -128,13 +130,14 @@ class AmeirDataModule(LightningDataModule):
         num_workers: processes that gather batches; the batches do not depend on it.
         loss: for retrieval: ``sampled_bce`` or ``sampled_softmax``.
         negatives: for retrieval: negatives a row (``sampled_bce``) or shared by the batch (``sampled_softmax``).
+        same_batches: every epoch has the training batches of the first.
 
     Raises:
         AmeirError: a setting is out of range.
     """
 
     def __init__(self, *, encoded: Encoded, batch_size: int, eval_batch_size: int, seed: int, num_workers: int = 0,
-                 loss: Loss = "sampled_bce", negatives: int = 5) -> None:
+                 loss: Loss = "sampled_bce", negatives: int = 5, same_batches: bool = False) -> None:
         super().__init__()
         if loss not in LOSSES:
             raise AmeirError(f"loss='{loss}' is no way of drawing training batches.{did_you_mean(loss, LOSSES)}")
@@ -145,6 +148,7 @@ class AmeirDataModule(LightningDataModule):
         self.encoded, self.schema = encoded, encoded.schema
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
         self.num_workers, self.loss, self.negatives = num_workers, loss, negatives
+        self.same_batches = same_batches
         self._resume = (0, 0)  # epoch and batch
 
     def state_dict(self) -> dict[str, int]:
@@ -174,7 +178,8 @@ class AmeirDataModule(LightningDataModule):
         """Return the loader of training batches."""
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
-        sampler = BatchSampler(self.encoded.splits["train"], self.batch_size, self.seed, rank=rank, world=world)
+        sampler = BatchSampler(self.encoded.splits["train"], self.batch_size, self.seed, rank=rank, world=world,
+                               same=self.same_batches)
         # Worker processes fetch ahead before the trainer tells the sampler its epoch.
         sampler.set_epoch(self._resume[0])
         sampler.skip(self._resume[1])

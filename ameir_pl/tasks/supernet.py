@@ -30,15 +30,17 @@ class SupernetTask(pl.LightningModule):
         weight_decay: L2 on weights and embeddings.
         fairness: ``split``, ``full`` or ``uniform``.
         phase: prefix of what is logged.
+        most_updates: where training ends after so many; the rate has decayed by then.
     """
 
     def __init__(self, model: Ameir, rounds: Rounds, objective: Objective, optimizer: OptimizerFactory,
-                 scheduler: SchedulerFactory, *, weight_decay: float, fairness: str, phase: str) -> None:
+                 scheduler: SchedulerFactory, *, weight_decay: float, fairness: str, phase: str,
+                 most_updates: int | None = None) -> None:
         super().__init__()
         if fairness not in FAIRNESS:
             raise ValueError(f"fairness {fairness} is not one of {FAIRNESS}")
         self.model, self.objective, self.rounds = model, objective, rounds
-        self.fairness, self.phase = fairness, phase
+        self.fairness, self.phase, self._most_updates = fairness, phase, most_updates
         self._optimizer, self._scheduler, self._weight_decay = optimizer, scheduler, weight_decay
         self._epoch_loss = EpochLoss()
 
@@ -80,5 +82,7 @@ class SupernetTask(pl.LightningModule):
         """Return the optimizer and one cosine decay over all updates."""
         optimizer = self._optimizer(decayed(self.model, self._weight_decay))  # type: ignore[arg-type]
         updates = int(self.trainer.estimated_stepping_batches)
+        if self._most_updates is not None:
+            updates = min(updates, self._most_updates)
         return {"optimizer": optimizer,
                 "lr_scheduler": {"scheduler": self._scheduler(optimizer, T_max=max(updates, 1)), "interval": "step"}}

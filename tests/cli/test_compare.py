@@ -16,7 +16,7 @@ from ameir_pl.baselines.base import BASELINES, baselines_for
 from ameir_pl.cli import compare, train, tune
 from ameir_pl.cli.compose import load_config
 from ameir_pl.cli.engine import LightningEngine
-from ameir_pl.cli.run_settings import flat
+from ameir_pl.cli.fingerprint import flat
 from ameir_pl.errors import AmeirError
 from tests.models.examples import ctr_schema, retrieval_schema
 from tests.tiny import Tiny
