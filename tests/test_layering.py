@@ -14,7 +14,7 @@ PACKAGE = "ameir_pl"
 # A layer imports itself and the layers before it. Siblings of one layer do not import each other.
 LAYERS: list[set[str]] = [
     {"errors", "registry", "schema", "batch", "atomic", "progress", "ranks", "stopping",
-     "ray_cluster"},
+     "ray_cluster", "pages"},
     {"space"},
     {"architecture_file"},
     {"data", "nn"},

@@ -112,7 +112,7 @@ def _explain(name: str, overrides: list[str], error: Exception) -> str:
     for key in keys:
         if key and key not in known and key != "dataset_budget":
             if name != "train" and key in _leaves(raw_config("train", [])):
-                return f"'{key}' is a setting of `python train.py`, not of this command."
+                return f"'{key}' is a setting of `ameir train`, not of this command."
             return _unknown(key, known)
     if isinstance(error, ConfigCompositionException):
         cause = error.__cause__

@@ -77,7 +77,7 @@ class CheckpointSettings:
 
 @dataclass
 class ModelChoice:
-    """The model that ``train.py`` trains.
+    """The model that ``ameir train`` trains.
 
     Args:
         name: registered name, or ``ameir``.
@@ -218,4 +218,4 @@ RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.on_bad_row", "dataset
 """What a run's results depend on: a run folder holds results of one such configuration."""
 
 TRAIN_KEYS = ("model.name", "model.options", "architecture")
-"""What they also depend on when ``train.py`` made them; a search has neither."""
+"""What they also depend on when ``ameir train`` made them; a search has neither."""

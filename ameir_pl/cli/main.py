@@ -28,7 +28,8 @@ def usage() -> str:
     """Return the list of commands."""
     lines = [f"  {name:<14}{what}" for name, (_, _, what) in COMMANDS.items()]
     return "\n".join([f"ameir {__version__}", "usage: ameir <command> [key=value ...]", "", *lines, "",
-                      "Each takes --help. `python search.py` and `python train.py` are the same commands."])
+                      "Each takes --help. In a checkout, `python search.py` and `python train.py` are search and "
+                      "train."])
 
 
 def main() -> None:

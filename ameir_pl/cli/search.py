@@ -1,4 +1,4 @@
-"""``python search.py``: one stage and its numbers, or the whole pipeline: stages, derive, finetune."""
+"""``ameir search``: one stage and its numbers, or the whole pipeline: stages, derive, finetune."""
 
 from __future__ import annotations
 

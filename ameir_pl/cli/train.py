@@ -1,4 +1,4 @@
-"""``python train.py``: one model from scratch, a baseline or an architecture."""
+"""``ameir train``: one model from scratch, a baseline or an architecture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ameir_pl.search.pipeline import finetune, train_baseline
 def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     """Train ``model=`` to its early stop and write metrics.json; an architecture also leaves a bundle."""
     if (config.model.name == "ameir") != (config.architecture is not None):
-        raise AmeirError("model=ameir and architecture=NAME_OR_PATH belong together, e.g. `python train.py "
+        raise AmeirError("model=ameir and architecture=NAME_OR_PATH belong together, e.g. `ameir train "
                          "dataset=alimama model=ameir architecture=paper/alimama_1`.")
     if config.variant is not None and config.architecture is None:
         raise AmeirError(f"variant={config.variant} is a part of an architecture, and model={config.model.name} has "

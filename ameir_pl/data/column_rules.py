@@ -10,6 +10,7 @@ from typing import Any
 from ameir_pl.data.column_facts import PROSE, Facts
 from ameir_pl.data.table_fields import reserved
 from ameir_pl.errors import AmeirError, did_you_mean
+from ameir_pl.pages import page
 
 USER = ("user", "uid", "member", "customer", "visitor", "viewer", "account", "client", "reviewer", "buyer")
 TRAITS = frozenset({"age", "gender", "sex", "occupation", "job", "zip", "zipcode", "city", "state", "country", "region",
@@ -85,7 +86,7 @@ def label_threshold(facts: dict[str, Facts], label: str | None, where: str) -> f
         next_item = user_column(facts.values()) and time_column(facts.values()) and any(
             f.words & ITEM and f.kind in ("int", "text") for f in facts.values())
         without = " Without a label, users, items and times make a table for next-item models: write `task: " \
-                  "retrieval` as docs/your-own-data.md shows." if next_item else ""
+                  f"retrieval` as {page('your-own-data.md')} shows." if next_item else ""
         raise AmeirError(f"{where}: name the column with the label: label=COLUMN. {candidates}{without}")
     if label not in facts:
         raise AmeirError(f"{where}: there is no column '{label}'.{did_you_mean(label, facts)} {candidates}")

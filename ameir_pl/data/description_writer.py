@@ -13,6 +13,7 @@ from ameir_pl.data.column_facts import Facts, Sample
 from ameir_pl.data.column_rules import Guess, meant
 from ameir_pl.data.table_times import SINCE_1970, Clock
 from ameir_pl.data.table_types import raw
+from ameir_pl.pages import page
 
 MAX_LEN = 50
 """Behaviors of a history, where nobody said how many."""
@@ -28,7 +29,7 @@ class DescriptionWriter:
         total = f" {sample.rows:,}" if sample.rows else " its"
         self.add("", f"A description of {path.name}, guessed from {of}{total} rows. Read it and correct it: guesses "
                      "can be wrong.")
-        self.add("", "docs/your-own-data.md says what each key means; a line that begins with # is left out.")
+        self.add("", f"{page('your-own-data.md')} says what each key means; a line that begins with # is left out.")
         self.sample = sample
 
     def add(self, text: str, why: str) -> None:

@@ -22,6 +22,7 @@ from ameir_pl.data.column_rules import (
 from ameir_pl.data.description_writer import MAX_LEN, DescriptionWriter, plain
 from ameir_pl.data.table_fields import reserved
 from ameir_pl.data.table_sources import Source
+from ameir_pl.pages import page
 
 EVENT_WORDS = 10_000
 """A column of events with more distinct values is taken only where it shares its embeddings with a field."""
@@ -136,7 +137,7 @@ def _events(writer: DescriptionWriter, rows: Sample, label: str, user: str, time
     if not (user and time and there and when):
         lacking = "a user" if not (user and there) else "a time"
         writer.add("", f"no histories: {lacking} was not found in both {writer.path.name} and "
-                       f"{source.paths()[0].name}; see `behaviors` in docs/your-own-data.md")
+                       f"{source.paths()[0].name}; see `behaviors` in {page('your-own-data.md')}")
         return
     lines: list[tuple[dict[str, Any], str]] = []
     joins: list[dict[str, str]] = []

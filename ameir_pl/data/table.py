@@ -30,6 +30,7 @@ from ameir_pl.data.table_plan import LABEL, LISTED, SPLIT, Plan
 from ameir_pl.data.table_reader import TableReader
 from ameir_pl.data.table_times import Clock
 from ameir_pl.errors import AmeirError
+from ameir_pl.pages import page
 from ameir_pl.schema import Field
 
 BUCKET = 2**28
@@ -61,7 +62,8 @@ class Table(Dataset):
         super().__init__(raw=raw, encoded=encoded, source=source, max_len=max_len, on_bad_row=on_bad_row)
         if self.source is None:
             raise AmeirError("table: name the description of your table: dataset.source=clicks.yaml. "
-                             "`ameir data infer input=TABLE label=COLUMN` writes one; docs/your-own-data.md tells how.")
+                             "`ameir data infer input=TABLE label=COLUMN` writes one; "
+                             f"{page('your-own-data.md')} tells how.")
         if max_len < 0:
             raise AmeirError(f"table: max_len={max_len}; it must be at least 1, or 0 for what the description says.")
         self.description = read_description(self.source)

@@ -78,7 +78,7 @@ def read_bundle(folder: Path) -> Bundle:
     for name in (WEIGHTS, ARCHITECTURE, SCHEMA, VOCABULARY):
         if not (folder / name).is_file():
             raise AmeirError(f"{folder} is not a model: {name} is missing. Make it with `ameir derive`.")
-    again = "Make it again with `ameir derive overwrite=true`, or, if train.py made it, train it again."
+    again = "Make it again with `ameir derive overwrite=true`, or, if `ameir train` made it, train it again."
     try:
         schema = Schema.from_dict(read_json(folder / SCHEMA), str(folder / SCHEMA))
         architecture = read_architecture(folder / ARCHITECTURE)

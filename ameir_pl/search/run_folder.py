@@ -28,7 +28,7 @@ class RunFolder:
         path: the folder; made when first written to.
         schema: fingerprint of the schema that this run's results must have been made with.
         settings: fingerprint of the settings that they must have been made with.
-        hint: how a command for this run is written, e.g. ``python search.py dataset=movielens run=x``.
+        hint: how a command for this run is written, e.g. ``ameir search dataset=movielens run=x``.
     """
 
     def __init__(self, path: Path, schema: str, settings: str, hint: str) -> None:

@@ -30,7 +30,7 @@ MISTAKES = {
     "+budget.sample=3": "mean 'budget.samples'",
     "+optimizer.lrr=1": "'optimizer.lrr'.*mean 'lr'",
     "+trainer.devces=1": "'trainer.devces'.*mean 'devices'",
-    "model=dnn": "'model' is a setting of `python train.py`",
+    "model=dnn": "'model' is a setting of `ameir train`",
     "seed": "Cannot read the override 'seed'",
     "=1": "Configuration",
     "seed=1,2": "--multirun",
