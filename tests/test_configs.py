@@ -90,7 +90,8 @@ def test_each_preset_of_a_dataset(name: str) -> None:
 
 
 @pytest.mark.parametrize(("dataset", "preset", "there"), [
-    ("movielens", "x4", "It has none; leave preset= out"), ("alimama", "x4", "There is: dsin, ours")])
+    ("movielens", "x4", "It has none; leave preset= out"), ("criteo", "dsin", "There is: x1, x4"),
+    ("alimama", "x4", "There is: dsin, ours, x1")])
 def test_a_preset_of_another_dataset_is_refused(dataset: str, preset: str, there: str) -> None:
     with pytest.raises(AmeirError, match=f"dataset={dataset} has no preset={preset}. {there}"):
         load_config("search", [f"dataset={dataset}", f"preset={preset}"])

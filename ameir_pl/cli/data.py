@@ -38,7 +38,10 @@ def prepare(config: Config, composed: DictConfig) -> Path:
 @command("generate")
 def generate(config: GenerateConfig, composed: DictConfig) -> dict[str, Any]:
     """Make raw files of a dataset in its publisher's format, with a planted truth that truth.json tells."""
-    name = config.dataset.name
+    name, preset = config.dataset.name, config.dataset.options.get("preset")
+    if preset in DATASETS.get(name).splits:
+        raise AmeirError(f"ameir data generate makes the files of the publisher of {name}, and preset={preset} reads a "
+                         "public split of them. Leave the preset out.")
     folder = raw_folder(config) if config.output is None else Path(config.output)
     truth = GENERATORS.get(name)(folder, config.rows, config.seed, config.noise)
     bayes = ", ".join(f"{key} {value:.4f}" for key, value in truth["bayes"].items() if isinstance(value, float))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,18 @@ from ameir_pl.data.alimama_tables import (
     read_sample,
 )
 from ameir_pl.data.bad_rows import BadRows, Policy
+from ameir_pl.data.bars import TAOBAO_X1
 from ameir_pl.data.dataset import DATASETS, FULL, Dataset
 from ameir_pl.data.delimited import header
 from ameir_pl.data.histories import PAUSE, TIME, USER
 from ameir_pl.data.layouts import ALIMAMA
+from ameir_pl.data.public_split import chosen
 from ameir_pl.data.splits import TEST, TRAIN, GivenSplit, pandas_sample, sampled_users
 from ameir_pl.data.store import Tables
 from ameir_pl.data.table_encoder import encode_table
 from ameir_pl.data.table_plan import LABEL, SPLIT, Plan
 from ameir_pl.data.text import BLOCK
-from ameir_pl.errors import AmeirError, did_you_mean
+from ameir_pl.errors import AmeirError
 
 TEST_START = 1_494_000_000 + 7 * 86_400
 """The first second of the eighth day in China (UTC+8): where impressions begin to test with ``preset=ours``."""
@@ -44,6 +47,7 @@ DSIN_SINCE = 1_493_769_600
 DSIN_SESSION = 3
 """Behaviors that a session needs with ``preset=dsin``."""
 PRESETS = ("dsin", "ours")
+"""Those that read the raw tables."""
 VALID = 0.05
 BUCKET = 64 * 2**20
 """Bytes of sampled behaviors, as plain text, that one range of users has; ranges are sorted one at a time."""
@@ -74,7 +78,8 @@ class Alimama(Dataset):
     of the ``user_share`` of ``user_profile``'s rows that pandas' ``sample(random_state=1024)`` draws; impressions from
     2017-05-13 00:00 UTC on test; behaviors are those of kind ``pv`` from 2017-05-03 00:00 UTC on in sessions (at most
     half an hour between two) of more than two. ``ours`` takes users by a hash of (id, ``split_seed``), with or without
-    a profile, behaviors of any kind and date, and tests on the eighth day of China.
+    a profile, behaviors of any kind and date, and tests on the eighth day of China. ``x1`` reads train.csv and test.csv
+    of BARS' TaobaoAd_x1, made of the same tables by others (:mod:`ameir_pl.data.bars`).
 
     **Split**: a twentieth of the rows before the test rows validates (paper, Appendix B). **History**: the user's last
     ``max_len`` behaviors strictly before the impression, as (cate_id, brand), which share their vocabularies with the
@@ -88,10 +93,11 @@ class Alimama(Dataset):
     Args:
         raw, encoded, source, on_bad_row: as :class:`Dataset`; ``source`` is the folder of the four tables.
         max_len: T, at least 1.
-        preset: ``dsin`` or ``ours``.
+        preset: ``dsin`` (None, too), ``ours`` or ``x1``.
         user_share: of the users, above 0 to 1.
         split_seed: of the validation rows, and with ``ours`` of the users.
-        min_count: how often a value must come among train rows and the behaviors they see to have an id of its own.
+        min_count: how often a value must come among train rows and the behaviors they see to have an id of its own;
+            None: 1, or that of the preset.
         profiled_only: with ``ours``, sample only users that have a profile; ``dsin`` does in any case.
 
     Raises:
@@ -101,23 +107,27 @@ class Alimama(Dataset):
     name = "alimama"
     offered = "https://tianchi.aliyun.com/dataset/dataDetail?dataId=56 (with an account)"
     terms = "Tianchi's terms of data set 56: research, not commercial."
+    splits = {"x1": TAOBAO_X1}
     chooses_rows = ("preset", "user_share", "split_seed", "profiled_only")
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int = 50,
-                 on_bad_row: Policy = "fail", preset: str = "dsin", user_share: float = 0.25, split_seed: int = 1,
-                 min_count: int = 1, profiled_only: bool = False) -> None:
+                 on_bad_row: Policy = "fail", preset: str | None = "dsin", user_share: float = 0.25,
+                 split_seed: int = 1, min_count: int | None = None, profiled_only: bool = False) -> None:
         super().__init__(raw=raw, encoded=encoded, source=source, max_len=max_len, on_bad_row=on_bad_row)
+        self.split = chosen("alimama", preset, self.splits, PRESETS)
+        if min_count is None:
+            min_count = 1 if self.split is None else self.split.min_count
         if max_len < 1 or min_count < 1 or split_seed < 0 or not 0 < user_share <= 1:
             raise AmeirError(f"alimama: max_len={max_len}, min_count={min_count}, split_seed={split_seed}, user_share="
                              f"{user_share}; they must be at least 1, 1 and 0, and above 0 to 1.")
         self.user_share, self.split_seed, self.min_count = user_share, split_seed, min_count
-        if preset not in PRESETS:
-            raise AmeirError(f"alimama: there is no preset '{preset}'.{did_you_mean(str(preset), PRESETS)}")
-        self.profiled_only, self.preset = profiled_only, preset
+        self.profiled_only, self.preset = profiled_only, preset or PRESETS[0]
 
     @property
     def protocol(self) -> str:
         """How rows are split."""
+        if self.split is not None:
+            return self.split.protocol
         if self.preset == "dsin":
             return (f"{self.user_share:.0%} of the users with a profile as DSIN drew them, train before 2017-05-13 "
                     "UTC, 5% of its rows validation")
@@ -125,12 +135,17 @@ class Alimama(Dataset):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that change the encoded data."""
+        if self.split is not None:
+            return super().settings() | {"preset": self.preset, "split_seed": self.split_seed,
+                                         "min_count": self.min_count}
         return super().settings() | {"preset": self.preset, "user_share": self.user_share,
                                      "split_seed": self.split_seed, "min_count": self.min_count,
                                      "profiled_only": self.profiled_only}
 
     def files(self) -> dict[str, Path]:
-        """Return the paths of the four tables."""
+        """Return the paths of the four tables, or of each part of a public split."""
+        if self.split is not None:
+            return self.split.files(self.source or self.raw / self.preset, self.preset)
         place = self.source or self.raw
         if place.is_file():
             raise _refusal(place)
@@ -147,6 +162,9 @@ class Alimama(Dataset):
     def encode(self, files: dict[str, Path], folder: Path) -> Tables:
         """Read and encode the tables; raises ``AmeirError`` with file, line and column for bad input."""
         bad = BadRows(self.on_bad_row, "Correct the line, or take another dataset.source.")
+        if self.split is not None:
+            split = replace(self.split, max_len=self.max_len)
+            return split.encode(files, folder, bad, self.min_count, self.split_seed)
         reader = _Reader(self, files, bad)
         log = files[LOG]
         size = log.stat().st_size * (_GZIP_RATIO if log.suffix == ".gz" else 1) * self.user_share

@@ -49,7 +49,8 @@ class ColumnEncoder:
             flags = [TRAIN] if part == "behaviors" else []
             for rows, table in spill.read([f.name, *flags]):
                 inside = table[TRAIN] if flags else pl.Series(self.train[rows])
-                counter.add(_cast(table[f.name].filter(inside), kind))
+                values = _cast(table[f.name].filter(inside), kind)
+                counter.add(values if self.plan.gaps else values.drop_nulls())
         vocabulary = counter.vocabulary(self.plan.min_count.get(name, 1))
         return vocabulary, {f"{part}/{f.name}": self._column(f"{part}-{number}", f, spill, vocabulary, kind)
                             for number, (part, f, spill) in mine.items()}

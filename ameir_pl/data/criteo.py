@@ -10,9 +10,11 @@ from typing import Any
 import polars as pl
 
 from ameir_pl.data.bad_rows import LINE, BadRows, Policy
+from ameir_pl.data.bars import CRITEO_X1, CRITEO_X4
 from ameir_pl.data.dataset import DATASETS, Dataset
 from ameir_pl.data.delimited import chunks, header, is_number, need_header
 from ameir_pl.data.layouts import CRITEO
+from ameir_pl.data.public_split import chosen, refuse_split_folder
 from ameir_pl.data.splits import RandomSplit
 from ameir_pl.data.store import Tables
 from ameir_pl.data.table_encoder import encode_table
@@ -39,9 +41,13 @@ class Criteo(Dataset):
     times among train rows share one id (10 as in AutoInt, Song et al., 2019; the paper gives no number); a gap is a
     category of its own.
 
+    **Presets**: ``x1`` and ``x4`` read train.csv, valid.csv and test.csv of Criteo_x1 and Criteo_x4 and encode
+    them by the rules of BARS (:mod:`ameir_pl.data.bars`).
+
     Args:
         raw, encoded, source, max_len, on_bad_row: as :class:`Dataset`; ``source`` is the file or its folder.
-        min_count: least count of a category among train rows.
+        preset: ``x1``, ``x4`` or none.
+        min_count: least count of a category among train rows; None: 10, or that of the preset.
         split_seed: of the random split.
 
     Raises:
@@ -49,14 +55,19 @@ class Criteo(Dataset):
     """
 
     name = "criteo"
+    splits = {"x1": CRITEO_X1, "x4": CRITEO_X4}
     offered = "https://www.kaggle.com/c/criteo-display-ad-challenge (train.txt)"
     terms = "Criteo's data terms: research, not commercial, no redistribution."
     chooses_rows = ("split_seed",)
     paper_rows = {"train and validation": 41_256_555, "test": 4_584_062}
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int = 0,
-                 on_bad_row: Policy = "fail", min_count: int = 10, split_seed: int = 1) -> None:
+                 on_bad_row: Policy = "fail", preset: str | None = None, min_count: int | None = None,
+                 split_seed: int = 1) -> None:
         super().__init__(raw=raw, encoded=encoded, source=source, max_len=max_len, on_bad_row=on_bad_row)
+        self.preset, self.split = preset, chosen("criteo", preset, self.splits)
+        if min_count is None:
+            min_count = 10 if self.split is None else self.split.min_count
         if min_count < 1 or split_seed < 0:
             raise AmeirError(f"criteo: min_count={min_count}, split_seed={split_seed}; they must be at least 1 and 0.")
         self.min_count, self.split_seed = min_count, split_seed
@@ -64,24 +75,32 @@ class Criteo(Dataset):
     @property
     def protocol(self) -> str:
         """How rows are split."""
-        return "random split, stratified, 81/9/10"
+        return self.split.protocol if self.split is not None else "random split, stratified, 81/9/10"
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that change the encoded data."""
-        return super().settings() | {"min_count": self.min_count, "split_seed": self.split_seed}
+        own = {"preset": self.preset} if self.split is not None else {"split_seed": self.split_seed}
+        return super().settings() | {"min_count": self.min_count, **own}
 
     def files(self) -> dict[str, Path]:
-        """Return the path of the file under ``rows``."""
+        """Return the path of the file under ``rows``, or of each part of a public split."""
+        if self.split is not None:
+            return self.split.files(self.source or self.raw / str(self.preset), str(self.preset))
         place = self.source or self.raw
         if place.is_file():
             return {"rows": place}
         found = [place / name for name in NAMES if (place / name).is_file()]
+        if not (place / "train.txt").is_file():
+            refuse_split_folder(place, "preset=x4 (as BARS split them) or preset=x1")
         if not found:
             raise self.missing([place / NAMES[0]])
         return {"rows": found[0]}
 
     def encode(self, files: dict[str, Path], folder: Path) -> Tables:
         """Read and encode the file; raises ``AmeirError`` with file, line and column for bad input."""
+        if self.split is not None:
+            other = f"Correct the line, or take the files of {self.split.title}."
+            return self.split.encode(files, folder, BadRows(self.on_bad_row, other), self.min_count, self.split_seed)
         path = files["rows"]
         bad = BadRows(self.on_bad_row, "Correct the line, or take another dataset.source.")
         hexadecimal = _is_hexadecimal(path, bad.advice)

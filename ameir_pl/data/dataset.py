@@ -7,7 +7,7 @@ import inspect
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from ameir_pl.data.encoded import Encoded
 from ameir_pl.data.executors import Executor, Threads
 from ameir_pl.data.planted import GENERATORS
 from ameir_pl.data.planted.writing import TRUTH
+from ameir_pl.data.public_split import PublicSplit
 from ameir_pl.data.store import MEMORY, SPLITS, Tables, remembered_sha256, store
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
@@ -44,6 +45,7 @@ class Dataset(ABC):
         opens: the class that opens the encoded folder.
         chooses_rows: options that choose the test rows; what a generator says of those is true with their defaults.
         paper_rows: rows of the full dataset by split, as the paper's tables have them; empty where they have none.
+        splits: presets that read the files of a public benchmark, already split.
         in_parts: whether :meth:`encode` uses ``executor``.
         executor: who reads parts and encodes columns; it changes nothing in the result.
 
@@ -65,6 +67,7 @@ class Dataset(ABC):
     opens: ClassVar[type[Encoded]] = Encoded
     chooses_rows: ClassVar[tuple[str, ...]] = ()
     paper_rows: ClassVar[dict[str, int]] = {}
+    splits: ClassVar[Mapping[str, PublicSplit]] = {}
     in_parts: ClassVar[bool] = False
     executor: Executor = Threads()
 

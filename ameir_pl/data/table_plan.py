@@ -33,6 +33,7 @@ class Plan:
         buckets: ranges of users that events are sorted in.
         pause: how long, in the unit of times, two events of a session lie apart at most; 0 where that is not known.
         least_session: behaviors that a session needs to be part of a history; 1 takes all. Needs ``pause``.
+        gaps: whether a missing category is a value of its own; else it is ``OOV``.
         hexadecimal: values are UInt32 that stand for eight hexadecimal digits each.
     """
 
@@ -49,6 +50,7 @@ class Plan:
     buckets: int = 1
     pause: int = 0
     least_session: int = 1
+    gaps: bool = True
     hexadecimal: bool = False
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ameir_pl.errors import AmeirError
-from ameir_pl.reports.published import PUBLISHED
+from ameir_pl.reports.benchmarks import BENCHMARKS, benchmark_note, published
 
 LABELS = {"auc": "AUC", "logloss": "log loss"}
 
@@ -46,10 +46,11 @@ class Line:
         params, embedding_params: weights beside the embedding matrix, and of it.
         seconds: of training and the validation after each epoch, the mean.
         samples_per_second: training rows over those seconds, the mean; 0 where nothing was trained.
-        published: the paper's numbers.
+        published: the paper's or a benchmark's numbers.
         loss: the model's own, empty where it is the dataset's.
         settings: what it was trained with, by short names, and ``options`` that are not its defaults.
         search_seconds: of a model that a search found, what the steps of its search took.
+        publisher: whose the published numbers are.
     """
 
     model: str
@@ -64,6 +65,7 @@ class Line:
     loss: str
     settings: dict[str, Any]
     search_seconds: float
+    publisher: str = "paper"
 
 
 def compare(trained: Sequence[Trained]) -> list[Line]:
@@ -98,15 +100,14 @@ def _line(model: str, found: Sequence[Trained]) -> Line:
     speeds = [one.row["epochs"] * _read_an_epoch(one) / seconds
               for one, seconds in zip(found, training, strict=True) if seconds > 0]
     first = found[0]
-    generated = "planted" in first.metrics
     return Line(
         model, tuple(sorted(one.metrics["seed"] for one in found)),
         {name: statistics.fmean(v) for name, v in values.items()},
         {name: statistics.stdev(v) for name, v in values.items()} if len(found) > 1 else {},
         first.row["params"], first.row["embedding_params"], statistics.fmean(o.row["seconds"] for o in found),
         statistics.fmean(speeds) if speeds else 0.0,
-        {} if generated else PUBLISHED.get(first.metrics["dataset"], {}).get(first.key, {}), first.row.get("loss", ""),
-        dict(first.settings), first.search_seconds)
+        published(first.metrics)[1].get(first.key, {}), first.row.get("loss", ""),
+        dict(first.settings), first.search_seconds, published(first.metrics)[0])
 
 
 def _read_an_epoch(one: Trained) -> int:
@@ -143,8 +144,9 @@ def cells(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
         short = name.removeprefix("full_")
         return ("full " if short != name else "") + LABELS.get(short, short.upper())
 
-    header = ["model", *(f"{label(name)}" for name in metrics), *(f"paper's {label(name)}" for name in papers),
-              "parameters", "embedding", "seconds", "samples/s", "seeds"]
+    header = ["model", *(f"{label(name)}" for name in metrics),
+              *(f"{lines[0].publisher}'s {label(name)}" for name in papers), "parameters",
+              "embedding", "seconds", "samples/s", "seeds"]
     rows = []
     for line in lines:
         measured = [f"{line.means[name]:.4f}" + (f" ± {line.deviations[name]:.4f}" if line.deviations else "")
@@ -177,6 +179,10 @@ def notes(lines: Sequence[Line], metrics: Mapping[str, Any]) -> list[str]:
                                                             for line in lines) + ".")
     if "planted" in metrics:
         found.append("These are generated data; the paper's numbers are not set beside them.")
+    elif lines[0].publisher == "BARS":
+        found.append(benchmark_note(metrics["dataset"]))
+    elif metrics["dataset"] in BENCHMARKS:
+        found.append("BARS' numbers are of its whole files and are not set beside these rows.")
     elif any(line.published for line in lines):
         found.append("The paper's numbers are of its own rows and settings.")
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def _table(metrics: Sequence[str], rows: str) -> dict[str, dict[str, float]]:
+def table(metrics: Sequence[str], rows: str) -> dict[str, dict[str, float]]:
     """Read lines of a model and one number a metric."""
     lines = [line.split() for line in rows.split("\n") if line.strip()]
     return {name: dict(zip(metrics, map(float, values), strict=True)) for name, *values in lines}
@@ -14,7 +14,7 @@ def _table(metrics: Sequence[str], rows: str) -> dict[str, dict[str, float]]:
 _CLICKS, _RANKS = ("auc", "logloss"), ("hr@5", "ndcg@5")
 
 PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
-    "alimama": _table(("auc",), """
+    "alimama": table(("auc",), """
         dnn 0.6304
         wide_deep 0.6313
         deepfm 0.6320
@@ -24,7 +24,7 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
         AMEIR-A 0.6357
         AMEIR-B 0.6359
         AMEIR-C 0.6383"""),
-    "beauty": _table(_RANKS, """
+    "beauty": table(_RANKS, """
         pop 0.175 0.114
         bpr 0.301 0.227
         gru4rec_plus 0.300 0.215
@@ -35,7 +35,7 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
         srgnn 0.214 0.148
         bert4rec 0.337 0.252
         AMEIR-A 0.341 0.257"""),
-    "steam": _table(_RANKS, """
+    "steam": table(_RANKS, """
         pop 0.517 0.365
         bpr 0.527 0.369
         gru4rec_plus 0.626 0.468
@@ -46,7 +46,7 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
         srgnn 0.651 0.494
         bert4rec 0.676 0.513
         AMEIR-A 0.681 0.517"""),
-    "criteo": _table(_CLICKS, """
+    "criteo": table(_CLICKS, """
         dnn 0.7983 0.4549
         wide_deep 0.7992 0.4538
         deepfm 0.801 0.4496
@@ -60,7 +60,7 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
         AMEIR-I 0.8024 0.4491
         AMEIR-B 0.8030 0.4486
         AMEIR-C 0.8034 0.4482"""),
-    "avazu": _table(_CLICKS, """
+    "avazu": table(_CLICKS, """
         dnn 0.7746 0.3831
         wide_deep 0.7749 0.3839
         deepfm 0.7753 0.3825

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ameir_pl.baselines import BASELINES
+from ameir_pl.data.bars import SPLITS
 from ameir_pl.errors import AmeirError
+from ameir_pl.reports.benchmarks import BENCHMARKS, OTHERS
 from ameir_pl.reports.comparison import Trained, cells, common_settings, compare, markdown, notes, own_settings
 from ameir_pl.reports.published import PUBLISHED
 
@@ -110,3 +113,37 @@ def test_warnings_of_the_data_are_among_the_notes() -> None:
     assert not any("Warning" in note for note in notes(lines, trained("dnn", 1, 0.6).metrics))
     found = notes(lines, trained("dnn", 1, 0.6, warnings=["a column tells the label."]).metrics)
     assert "Warning: a column tells the label." in found
+
+
+def whole(name: str) -> dict[str, int]:
+    """The rows that a run of all rows of a benchmark has."""
+    rows = dict(SPLITS[name].rows)
+    return rows if "valid" in rows else {"train": rows["train"] - 1000, "valid": 1000, "test": rows["test"]}
+
+
+@pytest.mark.parametrize(("name", "model", "auc"), [
+    ("criteo_x4", "dcnv2", 0.8145), ("criteo_x4", "deepfm", 0.8143), ("criteo_x1", "finalmlp", 0.8149),
+    ("avazu_x1", "dcnv2", 0.7656), ("avazu_x4", "fibinet", 0.7953), ("taobaoad_x1", "din", 0.6524),
+    ("taobaoad_x1", "dien", 0.6529)])
+def test_a_benchmark_s_numbers_stand_beside_its_whole_files_alone(name: str, model: str, auc: float) -> None:
+    def said(rows: dict[str, int], **more: Any) -> tuple[str, str]:
+        one = trained(model, 1, 0.7, dataset=name, **more)
+        one.metrics["rows"] = rows  # type: ignore[index]
+        lines = compare([one])
+        return " ".join(cells(lines)[0]), " ".join([*cells(lines)[1][0], *notes(lines, one.metrics)])
+
+    header, text = said(whole(name))
+    assert "BARS's AUC" in header and f" {auc:g} " in text and "tuned for it" in text
+    if name == "criteo_x4":
+        assert "FinalNet 0.8150, QNN-α 0.8163" in text
+    fewer = whole(name) | {"test": whole(name)["test"] - 1}
+    header, text = said(fewer)
+    assert "BARS's" not in header and "BARS' numbers are of its whole files" in text
+    header, text = said(whole(name), planted={"interactions": []})
+    assert "BARS's" not in header and "generated data" in text
+
+
+def test_numbers_of_benchmarks_are_of_models_that_there_are() -> None:
+    for name, numbers in BENCHMARKS.items():
+        assert set(numbers) <= set(BASELINES.names()) and name in SPLITS and name in OTHERS
+        assert all(0.5 < row["auc"] < 0.83 and 0.15 < row.get("logloss", 0.2) < 0.47 for row in numbers.values())
