@@ -195,6 +195,8 @@ class InferConfig:
         events: a second table with behaviors.
         output: the description to write; null: named after the input.
         overwrite: replace a description that is there.
+        time: its column with the time; none: rows are split at random; null: guessed.
+        time_format: how its times are written; null: the values tell.
         debug: show the traceback of an error.
     """
 
@@ -203,6 +205,8 @@ class InferConfig:
     events: str | None = None
     output: str | None = None
     overwrite: bool = False
+    time: str | None = None
+    time_format: str | None = None
     debug: bool = False
 
 

@@ -56,7 +56,7 @@ def infer(config: InferConfig, composed: DictConfig) -> Path:
     if config.input is None:
         raise AmeirError("Name the table: `ameir data infer input=clicks.parquet label=click`.")
     return infer_table(config.input, config.label, events=config.events, output=config.output,
-                       overwrite=config.overwrite)
+                       overwrite=config.overwrite, time=config.time, time_format=config.time_format)
 
 
 def raw_folder(config: Config) -> Path:

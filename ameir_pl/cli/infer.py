@@ -12,7 +12,7 @@ from ameir_pl.errors import AmeirError
 
 
 def infer(input: str, label: str | None, *, events: str | None = None, output: str | None = None,
-          overwrite: bool = False) -> Path:
+          overwrite: bool = False, time: str | None = None, time_format: str | None = None) -> Path:
     """Write a description of a table, guessed from its contents; print the guesses and the next commands.
 
     Args:
@@ -21,6 +21,8 @@ def infer(input: str, label: str | None, *, events: str | None = None, output: s
         events: a second table, with behaviors.
         output: the description; None names it after the input, beside it.
         overwrite: replace a description that is there.
+        time: the column with the time; ``none`` for none, so that rows are split at random.
+        time_format: how its values are written.
 
     Returns:
         The path of the description.
@@ -32,7 +34,7 @@ def infer(input: str, label: str | None, *, events: str | None = None, output: s
     if path.exists() and not overwrite:
         raise AmeirError(f"{path} is there already. Read it, name another with output=FILE.yaml, or replace it with "
                          "overwrite=true.")
-    guessed = infer_description(input, label, path, events)
+    guessed = infer_description(input, label, path, events, time, time_format or "")
     write_text(path, guessed.text)
     for line in guessed.lines:
         print(f"  {line}")

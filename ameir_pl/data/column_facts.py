@@ -11,8 +11,9 @@ import polars as pl
 
 from ameir_pl.data.bad_rows import LINE, BadRows
 from ameir_pl.data.table_sources import Source
-from ameir_pl.data.table_times import Clock
 from ameir_pl.data.table_types import plain, raw, unfit
+from ameir_pl.data.time_names import is_named_like_time
+from ameir_pl.data.time_profile import TimeProfile, place_of, without_missing
 from ameir_pl.errors import AmeirError
 
 SAMPLE = 100_000
@@ -22,6 +23,10 @@ WHOLE = 2**31
 MISSING = ("\\N", "NULL", "null", "NaN", "nan", "<NA>", "#N/A")
 """Words that stand for a missing value wherever they are met."""
 SPLITTERS = ("|", ";", ",", "^", " ")
+GAPS = 0.1
+"""Up to this share of a column of times may be none that can be read; they are named when the table is encoded."""
+TRIED = 200
+"""Values that tell whether a column of text may be one of dates."""
 PROSE = 50
 """Text of more characters on average is prose, unless it is a list of numbers."""
 Kind = Literal["int", "float", "text", "date", "list", "nested", "bytes", "empty"]
@@ -44,6 +49,7 @@ class Facts:
         mean_length: characters of a text value.
         variety: of a RecBole list, distinct elements for each element.
         counts: whole numbers that grow from row to row, but for a hundredth of the rows, or are all different.
+        times: how the times are written, of a column that looks or is named like one.
     """
 
     name: str
@@ -61,6 +67,7 @@ class Facts:
     mean_length: float = 0.0
     variety: float = 0.0
     counts: bool = False
+    times: TimeProfile | None = None
 
     @property
     def seen(self) -> str:
@@ -97,27 +104,77 @@ def look(source: Source, limit: int = SAMPLE) -> Sample:
     facts: dict[str, Facts] = {}
     missing: list[str] = []
     numbers: list[str] = []
-    for _, chunk in source.tables(list(types), BadRows("fail", source.advice)):
+    read: list[tuple[Path, pl.DataFrame]] = []
+    bad = BadRows("fail", source.advice)
+    for path, chunk in source.tables(list(types), bad):
         rows += len(chunk)
-        if not facts:
+        if facts:
+            read = [(path, chunk)]
+        else:
             parts.append(chunk.drop(LINE))
+            read.append((path, chunk))
             if rows < limit:
                 continue
             table, missing = _tidy(pl.concat(parts, how="vertical_relaxed").head(limit))
             facts = {name: column_facts(table[name], types[name]) for name in types}
             numbers = [n for n, f in facts.items() if f.kind in ("int", "float") and table[n].dtype == pl.String]
+            _add_times(facts, read, bad.unit, missing)
             chunk = pl.concat(parts, how="vertical_relaxed")
+            read = []
         if not whole:
             rows = 0
             break
         for name in numbers:
             facts[name] = _confirmed(facts[name], raw(chunk, name), missing)
+        _add_times(facts, read, bad.unit, missing)
     if not facts and parts:
         table, missing = _tidy(pl.concat(parts, how="vertical_relaxed"))
         facts = {name: column_facts(table[name], types[name]) for name in types}
+        _add_times(facts, read, bad.unit, missing)
+    facts = {name: _dates(f) for name, f in facts.items()}
     if table.is_empty():
         raise AmeirError(f"{paths[0]}: the table has no rows.")
     return Sample(table, facts, missing, rows)
+
+
+def _add_times(facts: dict[str, Facts], read: list[tuple[Path, pl.DataFrame]], unit: str, missing: list[str]) -> None:
+    """Count the values of columns that may hold times; those of the sample are counted anew, with their places."""
+    for name, f in facts.items():
+        if f.times is None:
+            continue
+        times = f.times
+        if not times.placed:
+            times = TimeProfile(placed=True)
+            facts[name] = replace(f, times=times)
+        for path, chunk in read:
+            values = without_missing(raw(chunk, name), missing)
+            times.add(values, place_of(path, unit, chunk[LINE]))
+
+
+def _times(f: Facts, values: pl.Series, present: pl.Series) -> TimeProfile | None:
+    """What a column shows of times, where its name, its type or its first values are those of one."""
+    if f.kind not in ("int", "float", "text", "date"):
+        return None
+    likely = f.kind == "date" or is_named_like_time(f.name, f.words)
+    if not likely and f.kind == "text" and f.mean_length <= PROSE:
+        tried = TimeProfile()
+        tried.add(present.head(TRIED).cast(pl.String))
+        likely = tried["date"] >= tried["rows"] / 2
+    if not likely:
+        return None
+    profile = TimeProfile()
+    profile.add(values)
+    return profile
+
+
+def _dates(f: Facts) -> Facts:
+    """The facts of a column of text as those of dates, where nearly all its values are dates."""
+    if f.times is None or f.times.stored or f.kind not in ("text", "date"):
+        return f
+    # 1.2.10 may be a version: years of two digits are dates under a name that says so.
+    dates = f.times["date"] - (0 if is_named_like_time(f.name, f.words) else f.times["short"])
+    likely = dates > 0 and dates >= (1 - GAPS) * f.times.present
+    return replace(f, kind="date", splitter="") if likely else replace(f, kind="text")
 
 
 def _confirmed(facts: Facts, values: pl.Series, missing: list[str]) -> Facts:
@@ -183,18 +240,16 @@ def column_facts(values: pl.Series, typed: str = "") -> Facts:
     if kind == "text":
         text = present.cast(pl.String)
         length = float(text.str.len_chars().mean() or 0)  # type: ignore[arg-type]
-        if Clock.of(text.head(1)).form == "date" and _are_dates(text):
-            kind = "date"
-        else:
-            splitter = _splitter(text)
+        splitter = _splitter(text)
     elif kind in ("int", "float"):
         floats = (present.str.strip_chars() if present.dtype == pl.String else present).cast(pl.Float64, strict=False)
         low, high = float(floats.min() or 0), float(floats.max() or 0)  # type: ignore[arg-type]
     counts = kind == "int" and missing == 0 and _counts(values)
     flags = set(present.unique().head(3).cast(pl.String).str.to_lowercase().str.replace(r"\.0*$", "").to_list())
     binary = missing == 0 and flags in ({"0", "1"}, {"true", "false"})
-    return Facts(name, kind, rows, distinct, missing, example, low, high, binary, splitter, typed, words, length,
-                 variety, counts)
+    facts = Facts(name, kind, rows, distinct, missing, example, low, high, binary, splitter, typed, words, length,
+                  variety, counts)
+    return _dates(replace(facts, times=_times(facts, values, present)))
 
 
 def _counts(values: pl.Series) -> bool:
@@ -224,12 +279,6 @@ def _number_kind(text: pl.Series) -> Kind:
         return "int" if digits.cast(pl.Int64, strict=False).null_count() == 0 else "text"
     floats = stripped.cast(pl.Float64, strict=False)
     return "float" if floats.is_finite().fill_null(False).all() else "text"
-
-
-def _are_dates(text: pl.Series) -> bool:
-    table = pl.DataFrame({LINE: range(len(text)), "time": text})
-    skipping = BadRows("skip", "")
-    return len(Clock("date").read(table, "time", skipping, Path(), "made")) == len(text)
 
 
 def _splitter(text: pl.Series) -> str:

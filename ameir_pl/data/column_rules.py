@@ -9,6 +9,7 @@ from typing import Any
 
 from ameir_pl.data.column_facts import PROSE, Facts
 from ameir_pl.data.table_fields import reserved
+from ameir_pl.data.time_names import TIME
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.pages import page
 
@@ -19,14 +20,11 @@ ITEM = frozenset({"item", "iid", "ad", "adgroup", "product", "movie", "article",
                   "brand", "cate", "category", "creative", "song", "track", "artist", "book", "news", "goods", "genre",
                   "genres", "shop", "seller", "title", "author", "price", "release", "class", "tag", "tags", "topic",
                   "advertiser"})
-TIME = frozenset({"time", "timestamp", "ts", "date", "datetime", "stamp", "unixtime"})
 QUANTITY = frozenset({"price", "amount", "count", "cnt", "score", "rate", "ratio", "duration", "length", "size",
                       "weight", "height", "seconds", "minutes", "days", "clicks", "views", "impressions", "total",
                       "sum", "avg", "mean", "std", "ctr", "distance", "revenue", "cost", "sales", "stock"})
 PAST = frozenset({"hist", "history", "seq", "sequence", "past", "previous", "prev", "sess", "session", "behavior",
                   "behaviors", "recent", "clicked"})
-EPOCH = (10**8, 2 * 10**18)
-"""Numbers that can be a time since 1970, in seconds to nanoseconds."""
 FEW = 20
 """Up to as many distinct numbers with a fraction are categories."""
 VARIETY = 0.2
@@ -62,15 +60,6 @@ def user_column(facts: Iterable[Facts]) -> str:
     return columns[min(found)[2]].name if found else ""
 
 
-def time_column(facts: Iterable[Facts]) -> str:
-    """Return the column with the time: dates, or numbers that can be one under a name that says so."""
-    columns = [f for f in facts if not f.missing and f.distinct > 1]
-    dates = [f.name for f in columns if f.kind == "date"]
-    named = [f.name for f in columns if f.kind in ("int", "float") and f.words & TIME
-             and (EPOCH[0] <= f.low <= f.high <= EPOCH[1] or f.words <= TIME)]
-    return (dates + named + [""])[0]
-
-
 def label_threshold(facts: dict[str, Facts], label: str | None, where: str) -> float | None:
     """Return from which value on the label is a click; None where it is 0 and 1.
 
@@ -83,7 +72,8 @@ def label_threshold(facts: dict[str, Facts], label: str | None, where: str) -> f
     candidates = (f"Columns of 0 and 1: {', '.join(binary)}." if binary else "No column holds only 0 and 1.") + (
         f" Columns of few numbers, which can be one from a threshold on: {', '.join(graded)}." if graded else "")
     if label is None:
-        next_item = user_column(facts.values()) and time_column(facts.values()) and any(
+        timed = any(f.kind == "date" or f.words & TIME for f in facts.values())
+        next_item = timed and user_column(facts.values()) and any(
             f.words & ITEM and f.kind in ("int", "text") for f in facts.values())
         without = " Without a label, users, items and times make a table for next-item models: write `task: " \
                   f"retrieval` as {page('your-own-data.md')} shows." if next_item else ""

@@ -11,8 +11,9 @@ import yaml
 from ameir_pl.data.bad_rows import LINE, BadRows
 from ameir_pl.data.column_facts import Facts, Sample
 from ameir_pl.data.column_rules import Guess, meant
-from ameir_pl.data.table_times import SINCE_1970, Clock
+from ameir_pl.data.table_times import Clock
 from ameir_pl.data.table_types import raw
+from ameir_pl.data.time_columns import TimeChoice
 from ameir_pl.pages import page
 
 MAX_LEN = 50
@@ -47,7 +48,7 @@ class DescriptionWriter:
         words = g.entry.get("type", "") + (f", {g.entry['group']}" if "group" in g.entry else "")
         self.lines.append(f"{f.name}: {words if g.used else 'left out'} ({g.why}; {f.seen})")
 
-    def top(self, input_: str, label: str, threshold: float | None, user: str, time: str) -> None:
+    def top(self, input_: str, label: str, threshold: float | None, user: str, time: TimeChoice) -> None:
         """Add what comes before the fields."""
         facts = self.sample.facts
         self.add(f"input: {plain(input_)}", "")
@@ -64,27 +65,35 @@ class DescriptionWriter:
             self.lines.append(f"{label}: a click from {number} on, {100 * share:.1f} % of the rows")
         if user:
             self.add(f"user: {plain(user)}", "the name says so")
-        if time:
-            clock = self._clock(time)
-            self.add(f"time: {plain(time)}", f"{facts[time].seen}; {_unit(clock)}")
-            self.lines.append(f"{time}: time ({_unit(clock)})")
-            self.add(f"split: {plain({'type': 'time', 'column': time, 'valid': 0.1, 'test': 0.1})}",
+        if time.clock is not None:
+            column = time.column
+            self.add(f"time: {plain(column)}", f"{facts[column].seen}; {_unit(time.clock)}")
+            self.lines.append(f"{column}: time ({_unit(time.clock)})")
+            if time.time_format:
+                self.add(f"time_format: {plain(time.time_format)}", "how its dates are written")
+            for note in time.notes:
+                self.add("", note)
+                self.lines.append(f"{column}: {note}")
+            self.add(f"split: {plain({'type': 'time', 'column': column, 'valid': 0.1, 'test': 0.1})}",
                      "the last tenth of the rows tests, the tenth before it validates")
         else:
             self.add(f"split: {plain({'type': 'random', 'valid': 0.1, 'test': 0.1, 'seed': 1})}",
-                     "no column with a time was found")
+                     "time=none" if time.declined else "no column with a time was found")
+            why = "as time=none says" if time.declined else \
+                "because no column of time was found (time=COLUMN names one)"
+            self.lines.append(f"split: at random, {why}: rows train that are later than those that test")
+        for name, reason in time.others.items():
+            self.add("", f"{name}: looks like a time and was not taken: {reason}")
+            self.lines.append(f"{name}: looks like a time and was not taken: {reason}")
 
-    def _clock(self, time: str) -> Clock:
-        return Clock.of(raw(self.sample.table, time))
-
-    def time_parts(self, sample: Sample, time: str, names: set[str]) -> None:
+    def time_parts(self, sample: Sample, choice: TimeChoice, names: set[str]) -> None:
         """Add the hour and the weekday of the time, where it tells them and they vary."""
-        clock = self._clock(time)
-        if not clock.since_1970 or (clock.form != "date" and sample.facts[time].low < SINCE_1970):
+        clock, time = choice.clock, choice.column
+        if clock is None or not clock.since_1970:
             return
         table = pl.DataFrame({LINE: range(len(sample.table)), "time": raw(sample.table, time)})
         times = clock.read(table, "time", BadRows("skip", ""), self.path, "made")["made"]
-        for part in ("hour", "weekday"):
+        for part in ("weekday",) if clock.daily else ("hour", "weekday"):
             distinct = clock.part(times, part).n_unique()
             name = f"{time}_{part}" if part == time else part
             if distinct > 1 and name not in names:

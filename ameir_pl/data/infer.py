@@ -16,12 +16,12 @@ from ameir_pl.data.column_rules import (
     guess,
     is_past,
     label_threshold,
-    time_column,
     user_column,
 )
 from ameir_pl.data.description_writer import MAX_LEN, DescriptionWriter, plain
 from ameir_pl.data.table_fields import reserved
 from ameir_pl.data.table_sources import Source
+from ameir_pl.data.time_columns import TimeChoice, choose_time, time_column
 from ameir_pl.pages import page
 
 EVENT_WORDS = 10_000
@@ -51,7 +51,8 @@ def default_output(table: str) -> Path:
     return path.with_name((name.rpartition(".")[0] or name) + ".yaml")
 
 
-def infer_description(table: str, label: str | None, output: Path, events: str | None = None) -> Guessed:
+def infer_description(table: str, label: str | None, output: Path, events: str | None = None,
+                      time: str | None = None, time_format: str = "") -> Guessed:
     """Guess the description of a table.
 
     Args:
@@ -59,6 +60,8 @@ def infer_description(table: str, label: str | None, output: Path, events: str |
         label: its column with the label.
         output: where the description will be; the paths in it are relative to its folder.
         events: a second table, with behaviors.
+        time: its column with the time; ``none`` for none; None guesses it.
+        time_format: how the times are written; empty where the values tell.
 
     Raises:
         AmeirError: a table cannot be read, or has no such label.
@@ -71,8 +74,9 @@ def infer_description(table: str, label: str | None, output: Path, events: str |
     writer = DescriptionWriter(path, sample)
     sides = _sides(path, sample, output)
     own = {name: f for name, f in sample.facts.items() if name != label}
-    user, time = user_column(own.values()), time_column(own.values())
-    writer.top(source.input, label, threshold, user, time)
+    user = user_column(own.values())
+    choice = choose_time(own.values(), str(path), time, time_format)
+    writer.top(source.input, label, threshold, user, choice)
     joined = {name: f for _, side in sides.values() for name, f in side.facts.items() if name not in sample.facts}
     if sides:
         writer.add("join:", "the tables beside it")
@@ -80,22 +84,22 @@ def infer_description(table: str, label: str | None, output: Path, events: str |
             writer.entry({"input": input_, "on": key}, "")
     everything = own | joined
     past = [f for f in everything.values() if is_past(f)]
-    targets = [f for f in everything.values() if f not in past and f.name != time]
+    targets = [f for f in everything.values() if f not in past and f.name != choice.column]
     guesses = {f.name: guess(f, sample.facts[user].words if user else frozenset()) for f in targets}
     if path.suffix == ".inter":
         guesses = {name: _in_recbole(g, name, sides) for name, g in guesses.items()}
     writer.add("fields:", "")
     for f in targets:
         writer.guess(f, guesses[f.name])
-    if time:
-        writer.time_parts(sample, time, set(everything))
+    if choice.column:
+        writer.time_parts(sample, choice, set(everything))
     used = {f.name: f for f in targets if guesses[f.name].used and guesses[f.name].entry["type"] != "dense"}
     if past:
         writer.lists(past, used, everything, sample)
     elif events is not None or path.suffix == ".inter":
-        _events(writer, sample, label, user, time, used, source.input if events is None else
+        _events(writer, sample, label, user, choice, used, source.input if events is None else
                 _relative(events, output), output, sides, guesses)
-    elif user and time:
+    elif user and choice.column:
         writer.add("", "the histories of users are left out: `ameir data infer … events=TABLE` describes them too")
     return Guessed("\n".join(writer.text) + "\n", writer.lines)
 
@@ -125,7 +129,7 @@ def _in_recbole(g: Guess, name: str, sides: dict[str, tuple[str, Sample]]) -> Gu
     return g
 
 
-def _events(writer: DescriptionWriter, rows: Sample, label: str, user: str, time: str, used: dict[str, Facts],
+def _events(writer: DescriptionWriter, rows: Sample, label: str, user: str, choice: TimeChoice, used: dict[str, Facts],
             events: str, output: Path, sides: dict[str, tuple[str, Sample]], guesses: dict[str, Guess]) -> None:
     """Describe the histories that come from an event table."""
     source = Source(events, output, "events")
@@ -133,7 +137,11 @@ def _events(writer: DescriptionWriter, rows: Sample, label: str, user: str, time
     sample = rows if itself else look(source)
     facts = {f.name: f for f in sample.facts.values()}
     there = user if user in facts else user_column(facts.values())
+    time = choice.column
     when = time if time in facts else time_column(facts.values())
+    there_format = choice.time_format if itself else ""
+    if when and not itself:
+        there_format = choose_time(facts.values(), str(source.paths()[0]), when).time_format
     if not (user and time and there and when):
         lacking = "a user" if not (user and there) else "a time"
         writer.add("", f"no histories: {lacking} was not found in both {writer.path.name} and "
@@ -163,7 +171,8 @@ def _events(writer: DescriptionWriter, rows: Sample, label: str, user: str, time
         writer.add("", f"no histories: no column of {source.paths()[0].name} could be used")
         return
     writer.add("behaviors:", "what the user did strictly before a row")
-    for text in (f"max_len: {MAX_LEN}", f"input: {plain(events)}", f"user: {plain(there)}", f"time: {plain(when)}"):
+    for text in (f"max_len: {MAX_LEN}", f"input: {plain(events)}", f"user: {plain(there)}", f"time: {plain(when)}",
+                 *([f"time_format: {plain(there_format)}"] if there_format else [])):
         writer.add(f"  {text}", "")
     if joins:
         writer.add("  join:", "")

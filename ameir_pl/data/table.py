@@ -54,7 +54,7 @@ class Table(Dataset):
     """
 
     name = "table"
-    version = 2
+    version = 3
     in_parts = True
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int = 0,
@@ -114,13 +114,13 @@ class Table(Dataset):
         events, event_reader = None, None
         if behaviors is not None and behaviors.source is not None:
             event_reader = TableReader(behaviors.source, behaviors.joins, about.missing, self.on_bad_row)
-            there = event_reader.clock(behaviors.time, "behaviors.time")
+            there = event_reader.clock(behaviors.time, "behaviors.time", behaviors.time_format)
             if clock is None:
                 raise AmeirError(f"{about.path}: time: is missing: the column of the rows with the time, which "
                                  "histories end before.")
-            clock = clock.joint(there, f"{reader.path}, column '{about.time}',",
-                                f"{event_reader.path}, column '{behaviors.time}'")
-            events = self._events(event_reader, behaviors, clock, folder)
+            names = f"{reader.path}, column '{about.time}',", f"{event_reader.path}, column '{behaviors.time}'"
+            clock, there = clock.joint(there, *names), there.joint(clock, *names[::-1])
+            events = self._events(event_reader, behaviors, there, folder)
         outputs += self._timed(reader, clock, events is not None)
         pause = 0 if clock is None or events is None else clock.pause(PAUSE)
         tables = encode_table(self._plan(files, pause), reader.parts(outputs), folder, reader.path, reader.bad.advice,
@@ -140,18 +140,23 @@ class Table(Dataset):
     def _outputs(self, reader: TableReader) -> tuple[Clock | None, list[Output]]:
         """The clock of the rows, and the outputs that need none of the events'."""
         about = self.description
-        clock = reader.clock(about.time, "time") if about.time and self._needs_time() else None
+        clock = reader.clock(about.time, "time", about.time_format) if about.time and self._needs_time() else None
         outputs = [label_output(about.label, about.threshold, LABEL)]
         for f in about.fields:
             if f.part is None:
                 outputs.append(field_output(f))
             elif f.columns[0] != about.time or clock is None:
-                outputs.append(field_output(f, reader.clock(f.columns[0], f.place)))
+                outputs.append(field_output(f, reader.clock(f.columns[0], f.place, self._format_of(f))))
         if isinstance(about.split, GivenSplit):
             outputs.append(split_output(about.split_column, SPLIT))
         if about.behaviors is not None and about.behaviors.source is None:
             outputs.append(behavior_lists(about.behaviors.fields, LISTED))
         return clock, outputs
+
+    def _format_of(self, f: FieldSpec) -> str:
+        """How the times of a part field's column are written."""
+        about = self.description
+        return f.time_format or (about.time_format if f.columns[0] == about.time else "")
 
     def _timed(self, reader: TableReader, clock: Clock | None, has_events: bool) -> list[Output]:
         """The outputs that go by the rows' time."""
@@ -191,7 +196,7 @@ class Table(Dataset):
     def _sequences(self, reader: TableReader, folder: Path) -> Tables:
         """Encode interactions for next-item models."""
         about = self.description
-        clock = reader.clock(about.time, "time")
+        clock = reader.clock(about.time, "time", about.time_format)
         outputs = [key_output(about.user, "user", "user"), key_output(about.item, "item", "item"),
                    time_output(about.time, clock, "time", "time")]
         parts = list(reader.parts(outputs).stream(self.executor, folder / SCRATCH))
@@ -216,4 +221,4 @@ class Table(Dataset):
 
 
 def _event_field(f: FieldSpec, reader: TableReader) -> Output:
-    return field_output(f, reader.clock(f.columns[0], f.place) if f.part else None)
+    return field_output(f, reader.clock(f.columns[0], f.place, f.time_format) if f.part else None)

@@ -11,14 +11,14 @@ from ameir_pl.data.closed_yaml import Section, read_section
 from ameir_pl.data.file_kinds import FORMATS
 from ameir_pl.data.separators import NAMES, separator_error
 from ameir_pl.data.splits import GivenSplit, RandomSplit, Split, TimeSplit
-from ameir_pl.data.table_fields import FIELD_KEYS, FieldSpec, Order, check_fields, read_field
+from ameir_pl.data.table_fields import FIELD_KEYS, FieldSpec, Order, check_fields, read_field, read_time_format
 from ameir_pl.data.table_sources import Source
 
 SOURCE_KEYS = ("input", "format", "separator", "columns", "quotes")
-KEYS = (*SOURCE_KEYS, "missing", "task", "label", "threshold", "split", "min_categr_count", "user", "time", "item",
-        "core", "join", "fields", "behaviors")
+KEYS = (*SOURCE_KEYS, "missing", "task", "label", "threshold", "split", "min_categr_count", "user", "time",
+        "time_format", "item", "core", "join", "fields", "behaviors")
 JOIN_KEYS = (*SOURCE_KEYS, "on", "key")
-BEHAVIOR_KEYS = (*SOURCE_KEYS, "max_len", "order", "user", "time", "join", "fields")
+BEHAVIOR_KEYS = (*SOURCE_KEYS, "max_len", "order", "user", "time", "time_format", "join", "fields")
 SPLIT_KEYS = {"time": ("type", "column", "valid", "test"), "random": ("type", "valid", "test", "seed", "stratified"),
               "column": ("type", "column")}
 SHARE = 0.1
@@ -52,6 +52,7 @@ class Behaviors:
         source: the event table; None where the fields are list columns of the rows.
         joins: side tables of the events.
         user, time: columns of the event table.
+        time_format: how its times are written; empty where the values tell.
     """
 
     max_len: int
@@ -60,6 +61,7 @@ class Behaviors:
     joins: tuple[Join, ...] = ()
     user: str = ""
     time: str = ""
+    time_format: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Description:
         missing: words that stand for a missing value, beside the empty one.
         user, time, item: columns; empty where they are not needed.
         core: retrieval: users and items with fewer interactions are dropped.
+        time_format: how the times are written; empty where the values tell.
     """
 
     path: Path
@@ -96,6 +99,7 @@ class Description:
     time: str = ""
     item: str = ""
     core: int = 1
+    time_format: str = ""
 
     @property
     def stages(self) -> tuple[int, ...]:
@@ -130,7 +134,7 @@ def read_description(path: Path) -> Description:
             raise top.error(f.place, f"reads '{label}', the label: a model would see what it has to predict.")
     if behaviors is not None:
         behaviors = Behaviors(behaviors.max_len, nested, behaviors.source, behaviors.joins, behaviors.user,
-                              behaviors.time)
+                              behaviors.time, behaviors.time_format)
     crossed = [f for f in placed if f.kind != "dense"]
     if not crossed or (len(crossed) == 1 and behaviors is None):
         raise top.error("fields", f"{len(crossed)} categorical or multivalent fields; two are needed to search "
@@ -138,7 +142,7 @@ def read_description(path: Path) -> Description:
     user = top.text("user", behaviors.user if behaviors else "")
     time = top.text("time", column if isinstance(split, TimeSplit) else behaviors.time if behaviors else "")
     return Description(path, "ctr", _source(top), _joins(top), placed, label, top.number("threshold"), split, column,
-                       rule, behaviors, top.words("missing"), user, time)
+                       rule, behaviors, top.words("missing"), user, time, time_format=read_time_format(top))
 
 
 def _retrieval(top: Section) -> Description:
@@ -152,7 +156,7 @@ def _retrieval(top: Section) -> Description:
     user, item, time = (top.needed(key, f"the column with the {key}") for key in ("user", "item", "time"))
     return Description(top.path, "retrieval", _source(top), missing=top.words("missing"),
                        behaviors=Behaviors(section.whole("max_len", 50, 1)), core=top.whole("core", 1, 1), user=user,
-                       item=item, time=time)
+                       item=item, time=time, time_format=read_time_format(top))
 
 
 def _source(section: Section) -> Source:
@@ -185,7 +189,7 @@ def _behaviors(top: Section, least: int) -> Behaviors | None:
         raise section.error("fields", "is missing: what a model sees of a behavior, such as the item.")
     max_len = section.whole("max_len", 50, 1)
     if "input" not in section:
-        for key in ("user", "time", "join", *SOURCE_KEYS[1:]):
+        for key in ("user", "time", "time_format", "join", *SOURCE_KEYS[1:]):
             if key in section:
                 raise section.error(key, "is for an event table (behaviors.input); here the fields are list columns.")
         for f in fields:
@@ -201,7 +205,9 @@ def _behaviors(top: Section, least: int) -> Behaviors | None:
         raise section.error("user", "is missing: the column of the event table with the user.")
     if not time:
         raise section.error("time", "is missing: the column of the event table with the time.")
-    return Behaviors(max_len, fields, _source(section), _joins(section), user, time)
+    same = section.text("input") == top.text("input") and time == top.text("time", _time_column(top))
+    form = read_time_format(section if "time_format" in section or not same else top)
+    return Behaviors(max_len, fields, _source(section), _joins(section), user, time, form)
 
 
 def _time_column(top: Section) -> str:

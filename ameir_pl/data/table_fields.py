@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
 from ameir_pl.data.closed_yaml import Section
+from ameir_pl.data.table_times import TIME_FORMATS, wrong_pattern
 from ameir_pl.data.table_values import THOUSANDS
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.schema import Group
@@ -18,7 +19,7 @@ Order = Literal["latest_last", "latest_first"]
 SYNONYMS = {"sequence": "multivalent", "numeric": "dense"}
 """FuxiCTR's words."""
 FIELD_KEYS = ("name", "type", "dtype", "group", "from", "part", "splitter", "padding", "max_len", "min_categr_count",
-              "share_embedding", "fill_na", "active", "order", "decimal", "thousands", "missing")
+              "share_embedding", "fill_na", "active", "order", "decimal", "thousands", "missing", "time_format")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class FieldSpec:
         min_count: how often a value must come among train rows to have an embedding of its own.
         fill_na: what a missing value becomes; None leaves it missing.
         part: of a time column.
+        time_format: how the times of that column are written; empty where the values tell.
     """
 
     name: str
@@ -63,11 +65,22 @@ class FieldSpec:
     decimal: str = "."
     thousands: str = ""
     missing: tuple[str, ...] = ()
+    time_format: str = ""
 
 
 def reserved(name: str) -> bool:
     """Whether no field may have a name: those of made columns, and what polars takes for several columns."""
     return name.startswith("@") or name == "*" or (name.startswith("^") and name.endswith("$"))
+
+
+def read_time_format(section: Section) -> str:
+    """Return how times are written, one of ``TIME_FORMATS`` or a pattern of strptime; empty where nothing is said."""
+    word = section.text("time_format")
+    if "%" not in word:
+        return section.text("time_format", "", TIME_FORMATS)
+    if wrong := wrong_pattern(word):
+        raise section.error("time_format", f"'{word}' is no pattern that reads dates ({wrong}).")
+    return word
 
 
 def read_field(section: Section, least: int) -> list[FieldSpec]:
@@ -91,6 +104,8 @@ def read_field(section: Section, least: int) -> list[FieldSpec]:
         raise section.error("part", "needs type: categorical and `from`, the column with the time.")
     if part and dtype not in ("", "int"):
         raise section.error("dtype", f"'{dtype}' does not go with part: hours and weekdays are whole numbers.")
+    if "time_format" in section and not part:
+        raise section.error("time_format", "is for a field with part: hour or weekday.")
     if kind == "dense":
         for key in ("splitter", "padding", "max_len", "min_categr_count", "share_embedding", "order"):
             if key in section:
@@ -110,7 +125,7 @@ def read_field(section: Section, least: int) -> list[FieldSpec]:
         section.text("padding") if "padding" in section else None, section.whole("max_len", 0, 1),
         section.whole("min_categr_count", least, 1), _fill(section, kind, dtype), cast(Part, part) if part else None,
         word == "sequence", cast(Order, section.text("order", "latest_last", get_args(Order))),
-        decimal, thousands, section.words("missing"))
+        decimal, thousands, section.words("missing"), read_time_format(section))
         for name in names]
     return fields if active else []
 

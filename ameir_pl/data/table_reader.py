@@ -16,6 +16,7 @@ from ameir_pl.data.table_parts import Parts, Tally, found
 from ameir_pl.data.table_sources import Source
 from ameir_pl.data.table_times import Clock
 from ameir_pl.data.table_types import plain, raw, unfit
+from ameir_pl.data.time_profile import TimeProfile, place_of, without_missing
 from ameir_pl.errors import AmeirError, did_you_mean
 
 _KEY = "@key"
@@ -76,20 +77,32 @@ class TableReader:
         if column not in set().union(*self._headers):
             self.where((column,), place)
 
-    def clock(self, column: str, place: str) -> Clock:
-        """Return how a time column is written, told by the first chunk that has a value."""
+    def clock(self, column: str, place: str, time_format: str = "") -> Clock:
+        """Return how a time column is written, told by all its values.
+
+        Args:
+            column: its name.
+            place: where the description says so, for messages.
+            time_format: as the description has it; empty where the values tell.
+
+        Raises:
+            AmeirError: there is no such column, it holds no time, or how it is written cannot be told.
+        """
         number = self.where((column,), place)
         source = self.source if number == 0 else self.joins[number - 1].source
         skipped = BadRows("skip", source.advice)
+        profile = TimeProfile()
         for path, table in source.tables([column], skipped):
             values = plain(raw(table, column))
             if held := unfit(values.dtype):
                 raise AmeirError(f"{path}, column '{column}': holds {held} where a time was expected ({place}). "
                                  f"{source.advice}")
-            words = ["", *self.missing]
-            values = values.filter(~values.is_in(words)) if values.dtype == pl.String else values
-            if values.drop_nulls().len():
-                return Clock.of(values)
+            profile.add(without_missing(values, self.missing), place_of(path, skipped.unit, table[LINE]))
+        if profile.present:
+            try:
+                return Clock.decide(profile, time_format, f"{source.paths()[0]}, column '{column}'")
+            except AmeirError as error:
+                raise AmeirError(f"{error} ({place}) {source.advice}") from error
         what = skipped.first[0] if skipped.first else f"{source.paths()[0]}, column '{column}': no row has a time."
         raise AmeirError(f"{what} {source.advice}")
 
