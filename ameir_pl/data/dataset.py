@@ -8,6 +8,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from ameir_pl.atomic import unsealed
 from ameir_pl.data.bad_rows import BadRows, Policy
 from ameir_pl.data.encoded import Encoded
 from ameir_pl.data.executors import Executor, Threads
+from ameir_pl.data.label_leaks import find_leaks, leak_warnings
 from ameir_pl.data.planted import GENERATORS
 from ameir_pl.data.planted.writing import TRUTH
 from ameir_pl.data.public_split import PublicSplit
@@ -25,7 +27,6 @@ from ameir_pl.registry import Registry
 
 ENCODING_VERSION = 3
 """Counts changes of the folder format; data of another version are encoded again."""
-
 
 FULL = 0.9
 """Share of the paper's rows from which on a dataset is taken for the full one, and compared with the paper's counts."""
@@ -169,7 +170,8 @@ class Dataset(ABC):
             if changed:
                 raise AmeirError(f"{self.name}: {', '.join(changed)} changed while being read. Run the command again "
                                  "when nothing writes there.")
-            return tables
+            leaks = find_leaks(tables.schema, tables.arrays(unfinished), tables.rows)
+            return replace(tables, warnings=[*leak_warnings(leaks), *tables.warnings])
 
         store(folder, make, {"fingerprint": fingerprint, **about, **({"planted": planted} if planted else {})})
         encoded = self.opens(folder)
@@ -186,7 +188,11 @@ class Dataset(ABC):
 
     def _warn(self, encoded: Encoded) -> None:
         """Say what makes numbers look better than they are: found while encoding, said whenever the data are used."""
-        for warning in encoded.manifest.get("warnings", []):
+        warnings = encoded.manifest.get("warnings")
+        if warnings is None:  # encoded by a version that did not look
+            rows = {split: len(part) for split, part in encoded.splits.items()}
+            warnings = leak_warnings(find_leaks(encoded.schema, encoded.columns, rows))
+        for warning in warnings:
             console().print(f"{self.name}: warning: {warning}", markup=False, emoji=False)
 
     def _sum(self, path: Path) -> str:

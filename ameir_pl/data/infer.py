@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ameir_pl.data.column_rules import (
     user_column,
 )
 from ameir_pl.data.description_writer import MAX_LEN, DescriptionWriter, plain
+from ameir_pl.data.sample_leaks import sample_leaks
 from ameir_pl.data.table_fields import reserved
 from ameir_pl.data.table_sources import Source
 from ameir_pl.data.time_columns import TimeChoice, choose_time, time_column
@@ -88,6 +89,8 @@ def infer_description(table: str, label: str | None, output: Path, events: str |
     guesses = {f.name: guess(f, sample.facts[user].words if user else frozenset()) for f in targets}
     if path.suffix == ".inter":
         guesses = {name: _in_recbole(g, name, sides) for name, g in guesses.items()}
+    for name, leak in sample_leaks(sample, label, threshold, [f for f in targets if guesses[f.name].used]).items():
+        guesses[name] = replace(guesses[name], used=False, why=f"it {leak.reason}: is it known before the click?")
     writer.add("fields:", "")
     for f in targets:
         writer.guess(f, guesses[f.name])

@@ -10,6 +10,7 @@ from uuid import uuid4
 import numpy as np
 import polars as pl
 
+from ameir_pl.data.duplicate_rows import RowHashes
 from ameir_pl.data.histories import TIME, USER
 from ameir_pl.data.spill import Spill
 from ameir_pl.data.splits import GivenSplit
@@ -26,11 +27,13 @@ class Taken:
         spill: all their columns.
         kept: label, time and split, as needed; arrays one behind the other.
         longest: the longest list of each multivalent field.
+        hashes: of rows.
     """
 
     spill: Spill
     kept: dict[str, list[np.ndarray]]
     longest: dict[str, int]
+    hashes: RowHashes
 
     @classmethod
     def joined(cls, several: Iterable[Taken]) -> Taken:
@@ -41,6 +44,7 @@ class Taken:
             whole.spill.extend(behind.spill)
             for name, arrays in behind.kept.items():
                 whole.kept[name] += arrays
+            whole.hashes.extend(behind.hashes)
             whole.longest = {name: max(length, behind.longest[name]) for name, length in whole.longest.items()}
         return whole
 
@@ -71,7 +75,7 @@ class Intake:
         kept: dict[str, list[np.ndarray]] = {LABEL: [], TIME: [], SPLIT: []}
         lists = [f.name for f in plan.fields if f.width == 0]
         longest = dict.fromkeys(lists, 1)
-        spill = Spill(self.folder / uuid4().hex)
+        spill, hashes = Spill(self.folder / uuid4().hex), RowHashes()
         for chunk in one_ahead(chunks):
             kept[LABEL].append(chunk[LABEL].to_numpy())
             if self.has_events or plan.timed:
@@ -83,7 +87,9 @@ class Intake:
             names = [*(f.name for f in plan.fields), *plan.dense, *([USER] if self.has_events else ()),
                      *(c for c in chunk.columns if c.startswith(LISTED))]
             spill.add(chunk.select(names))
-        return Taken(spill, kept, longest)
+            timed = [TIME] if kept[TIME] else []
+            hashes.add(chunk.select(*names, *timed, LABEL), LABEL)
+        return Taken(spill, kept, longest, hashes)
 
     def read_parts(self, parts: Parts) -> tuple[Taken, Tally]:
         """Take in some parts of a table, and return what reading them has to tell."""

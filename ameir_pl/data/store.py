@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 import socket
@@ -66,6 +67,12 @@ class Tables:
     rows: dict[str, int]
     notes: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+    def arrays(self, folder: Path) -> dict[str, np.ndarray]:
+        """Return all columns, those that were written to ``folder`` as memory-mapped files."""
+        return {name: column if isinstance(column, np.ndarray) else
+                np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) if math.prod(column.shape) else
+                np.zeros(column.shape, column.dtype) for name, column in self.columns.items()}
 
 
 def remembered_sha256(path: Path, memory: Path, written: str | None = None) -> str:

@@ -67,6 +67,7 @@ class _Encoder:
             raise ValueError("rows have no label")
         split = splits.assign(plan.split, label, times, given)
         counts = splits.check(split, label, self.source, plan.rule, self.advice)
+        duplicates = taken.hashes.count(split)
         train = split == splits.TRAIN
         history = self._histories(events, times, train)
         fields = tuple(replace(f, width=widths[f.name]) for f in plan.fields)
@@ -85,7 +86,7 @@ class _Encoder:
         columns: dict[str, np.ndarray | Written] = {
             **{name: made.result() for name, made in side_by_side.items()},
             "label": self._sorted(split, label.astype(np.float32))}
-        notes: dict[str, Any] = {"clicks": f"{label.mean():.4f} of {total} rows"}
+        notes: dict[str, Any] = {"clicks": f"{label.mean():.4f} of {total} rows", **duplicates.note()}
         sessions = history is not None and events is not None and plan.pause > 0
         if history is not None:
             columns["begin"], columns["end"] = (self._sorted(split, p) for p in (history.begin, history.end))
@@ -102,7 +103,7 @@ class _Encoder:
                 notes["users whose events were not in the order of time, sorted"] = history.unsorted
         schema = Schema(plan.dataset, "ctr", fields, behaviors, plan.dense, sizes, plan.max_len if behaviors else 0,
                         percentiles=knots, sessions=sessions)
-        return Tables(schema, None, columns, counts, notes)
+        return Tables(schema, None, columns, counts, notes, duplicates.warnings(plan.split))
 
     def _read(self, rows: Iterable[pl.DataFrame] | Parts, has_events: bool) -> Taken:
         """Write the rows to the spill; keep what is small."""

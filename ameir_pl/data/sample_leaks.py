@@ -1,0 +1,62 @@
+"""Columns of a sample that give the label away, before there is a description."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import polars as pl
+
+from ameir_pl.data.column_facts import Facts, Sample
+from ameir_pl.data.label_leaks import Leak, leak_of
+from ameir_pl.data.table_types import raw
+
+EACH = 5
+"""Every so many-th row is scored by the rates of the others."""
+LEAST = 100
+"""Rows from which on a column is left out for what it tells; with fewer the encoding warns."""
+
+
+def sample_leaks(sample: Sample, label: str, threshold: float | None, columns: Iterable[Facts]) -> dict[str, Leak]:
+    """Return the columns of a sample that give the label away, by name; none where the label has not two values.
+
+    Args:
+        sample: with the label.
+        label: its column.
+        threshold: from which on it is a click; None where it has two values.
+        columns: those to look at.
+    """
+    clicked = _clicked(raw(sample.table, label), threshold)
+    if clicked is None or len(clicked) < LEAST:
+        return {}
+    there = np.flatnonzero(clicked.is_not_null().to_numpy())
+    scored = np.arange(len(there)) % EACH == EACH - 1
+    order = np.concatenate([there[~scored], there[scored]])
+    labels = clicked.fill_null(False).to_numpy()[order]
+    found: dict[str, Leak] = {}
+    for column in columns:
+        if column.name not in sample.table.columns:
+            continue
+        leaks = [leak for values in _values(raw(sample.table, column.name), column)
+                 if (leak := leak_of(column.name, values[order], labels, int((~scored).sum()))) is not None]
+        if leaks:
+            found[column.name] = max(leaks, key=lambda leak: leak.auc)
+    return found
+
+
+def _clicked(values: pl.Series, threshold: float | None) -> pl.Series | None:
+    if threshold is not None:
+        return values.cast(pl.Float64, strict=False) >= threshold
+    distinct = values.drop_nulls().unique().sort()
+    return values == distinct[1] if len(distinct) == 2 else None
+
+
+def _values(values: pl.Series, column: Facts) -> Iterator[np.ndarray]:
+    """Yield a column as numbers, where it holds any, and as categories; of lists whether there are any."""
+    if values.dtype.is_nested() or column.kind == "bytes":
+        yield values.is_null().to_numpy().astype(np.int64)
+        return
+    if column.kind in ("int", "float"):
+        numbers = values.cast(pl.Float64, strict=False).fill_nan(None)
+        yield numbers.fill_null((numbers.min() or 0.0) - 1).to_numpy()  # type: ignore[operator]
+    yield values.cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64)
