@@ -2,6 +2,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
+# Threads that wait sleep: spinning they would take the processor from what else runs (docs/performance.md).
+export OMP_WAIT_POLICY ?= passive
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo test test-ray reliability lint clean benchmark-peers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 NAMES = {"search": "the whole search against training DIN to its early stop",
@@ -27,6 +28,7 @@ def main() -> None:
         print("\n".join(f"  {key:<13}{what}" for key, what in NAMES.items()))
         sys.exit(0 if name in ("", "-h", "--help") else 2)
     sys.argv = [f"python -m benchmarks {name}", *sys.argv[2:]]
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as every command, and before torch is loaded; for peers too
     importlib.import_module(f"benchmarks.{name}").main()
 
 
