@@ -12,6 +12,7 @@ import polars as pl
 
 from ameir_pl.data import percentiles
 from ameir_pl.data.histories import TRAIN
+from ameir_pl.data.shared_values import Shared
 from ameir_pl.data.spill import Scratch, Spill
 from ameir_pl.data.table_plan import Plan
 from ameir_pl.data.vocabulary import Counter, Vocabulary, common_type
@@ -40,20 +41,28 @@ class ColumnEncoder:
     behaviors: Sequence[Field] = ()
     events: Spill | None = None
 
-    def fit(self, name: str) -> tuple[Vocabulary, dict[str, Scratch]]:
-        """Return a vocabulary of train rows, and the ids of its columns by ``fields/NAME`` or ``behaviors/NAME``."""
+    def fit(self, name: str) -> tuple[Vocabulary, dict[str, Scratch], list[Shared]]:
+        """Return a vocabulary of train rows, the ids of its columns by ``fields/NAME`` or ``behaviors/NAME``, and how
+        much the columns that share it have in common."""
         mine = self._columns_of(name)
         kind = common_type(s.schema[f.name] for _, f, s in mine.values() if f.name in s.schema)
-        counter = Counter()
-        for part, f, spill in mine.values():
+        counters: dict[int, Counter] = {}
+        for column, (part, f, spill) in mine.items():
+            counter = counters[column] = Counter()
             flags = [TRAIN] if part == "behaviors" else []
             for rows, table in spill.read([f.name, *flags]):
                 inside = table[TRAIN] if flags else pl.Series(self.train[rows])
                 values = _cast(table[f.name].filter(inside), kind)
                 counter.add(values if self.plan.gaps else values.drop_nulls())
+        first = next((n for n, (_, f, _) in mine.items() if f.name == name), next(iter(mine)))
+        shared = [Shared.of(f.name, part == "behaviors", mine[first][1].name, counters[n], counters[first])
+                  for n, (part, f, _) in mine.items() if n != first]
+        counter = counters.pop(first)
+        while counters:
+            counter.merge(counters.popitem()[1])
         vocabulary = counter.vocabulary(self.plan.min_count.get(name, 1))
         return vocabulary, {f"{part}/{f.name}": self._column(f"{part}-{number}", f, spill, vocabulary, kind)
-                            for number, (part, f, spill) in mine.items()}
+                            for number, (part, f, spill) in mine.items()}, shared
 
     def scale(self, name: str) -> tuple[list[float], Scratch]:
         """Return a dense column's percentiles of train rows, and its values in [-1, 1]."""

@@ -28,6 +28,7 @@ class Histories(NamedTuple):
         begin, end: (rows,) int64; the history of a row is the last T events of ``begin:end``.
         unsorted: users whose events did not come in the order of time.
         strays: events of users that no row has.
+        owned: rows whose user has events, at any time; None where histories are no events.
     """
 
     events: Spill
@@ -35,6 +36,7 @@ class Histories(NamedTuple):
     end: np.ndarray
     unsorted: int
     strays: int
+    owned: int | None = None
 
 
 def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarray, times: np.ndarray,
@@ -64,7 +66,7 @@ def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarr
     order = np.argsort(codes, kind="stable")
     spill = Spill(folder / "events")
     begin, end = np.zeros(len(codes), np.int64), np.zeros(len(codes), np.int64)
-    unsorted = kept = 0
+    unsorted = kept = owned = 0
     for bucket in range(-(-len(users) // wide)):
         first, last = np.searchsorted(codes, [bucket * wide, (bucket + 1) * wide], sorter=order)
         rows = order[first:last]
@@ -85,6 +87,7 @@ def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarr
         start, stop = _pointers(owner, table[TIME].to_numpy(), codes[rows], times[rows])
         if least > 1 and starts is not None:
             stop = _behind_short(starts, start, stop, least)
+        owned += int(np.isin(codes[rows], owner).sum())
         seen = _seen(start, stop, max_len, len(table))
         by_train = _seen(start[train[rows]], stop[train[rows]], max_len, len(table))
         before = np.concatenate([[0], np.cumsum(seen)])
@@ -94,7 +97,7 @@ def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarr
             flags.append(pl.Series(STARTS, starts))
         spill.add(table.drop(_CODE, TIME).with_columns(flags).filter(pl.Series(seen)))
         kept += int(before[-1])
-    return Histories(spill, begin, end, unsorted, strays)
+    return Histories(spill, begin, end, unsorted, strays, owned)
 
 
 def session_starts(owner: np.ndarray, when: np.ndarray, pause: int) -> np.ndarray:

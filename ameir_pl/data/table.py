@@ -125,6 +125,7 @@ class Table(Dataset):
         pause = 0 if clock is None or events is None else clock.pause(PAUSE)
         tables = encode_table(self._plan(files, pause), reader.parts(outputs), folder, reader.path, reader.bad.advice,
                               events, self.executor)
+        reader.check_joins()
         tables.notes.update(reader.notes)
         if event_reader is not None:
             strays = tables.notes.get("events of users without a row, left out", 0)
@@ -132,8 +133,10 @@ class Table(Dataset):
             if rows == 0 or strays == rows:
                 raise AmeirError(
                     f"{event_reader.path}, column '{behaviors.user if behaviors else ''}': none of its "
-                    f"{rows} events is of a user of {reader.path} (column '{about.user}'). Are these the "
+                    f"{rows} events is of a user of {reader.path} (column '{about.user}')"
+                    f"{event_reader.beside(behaviors.user if behaviors else '', reader, about.user)}. Are these the "
                     f"right columns? They are `user` and `behaviors.user` in {about.path}.")
+            event_reader.check_joins()
             tables.notes.update({f"events: {what}": n for what, n in event_reader.notes.items()})
         return tables
 

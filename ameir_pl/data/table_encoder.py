@@ -74,7 +74,7 @@ class _Encoder:
         behaviors = self._behavior_widths(history)
         columns_of = ColumnEncoder(plan, self.scratch, self.rows, train, fields, behaviors,
                                    None if history is None else history.events)
-        sizes, ids = self._ids(columns_of)
+        sizes, ids, shared = self._ids(columns_of)
         scaled = list(self.executor.map(columns_of.scale, plan.dense))
         knots, dense = dict(zip(plan.dense, (k for k, _ in scaled), strict=True)), [s for _, s in scaled]
         total = len(label)
@@ -86,7 +86,7 @@ class _Encoder:
         columns: dict[str, np.ndarray | Written] = {
             **{name: made.result() for name, made in side_by_side.items()},
             "label": self._sorted(split, label.astype(np.float32))}
-        notes: dict[str, Any] = {"clicks": f"{label.mean():.4f} of {total} rows", **duplicates.note()}
+        notes: dict[str, Any] = {"clicks": f"{label.mean():.4f} of {total} rows", **duplicates.note(), **shared}
         sessions = history is not None and events is not None and plan.pause > 0
         if history is not None:
             columns["begin"], columns["end"] = (self._sorted(split, p) for p in (history.begin, history.end))
@@ -97,6 +97,10 @@ class _Encoder:
                 columns["starts"] = self._flags("starts", history.events, STARTS)
             empty = int(np.count_nonzero(history.begin == history.end))
             notes |= {"events that some row sees": history.events.rows, "rows without a history": empty}
+            if history.owned is not None:
+                notes["rows whose user has events"] = f"{100 * history.owned / total:.3g} % of {total}"
+                if empty == total:
+                    notes["NO ROW HAS A HISTORY"] = "no event comes before a row of its user. Are the times the same?"
             if history.strays:
                 notes["events of users without a row, left out"] = history.strays
             if history.unsorted:
@@ -153,21 +157,27 @@ class _Encoder:
             found.append(replace(b, width=width))
         return tuple(found)
 
-    def _ids(self, columns: ColumnEncoder) -> tuple[dict[str, int], dict[str, Scratch]]:
-        """Fit each vocabulary, write it, and write the ids of its columns; few vocabularies are in memory at a time."""
+    def _ids(self, columns: ColumnEncoder) -> tuple[dict[str, int], dict[str, Scratch], dict[str, str]]:
+        """Fit each vocabulary, write it, and write the ids of its columns; few vocabularies are in memory at a time.
+        Return their sizes, the ids, and what columns that share one have in common."""
         sizes: dict[str, int] = {}
+        notes: dict[str, str] = {}
         ids: dict[str, Scratch] = {}
         layout = pa.schema([("vocabulary", pa.string()), ("id", pa.int64()), ("value", pa.string())])
         with pq.ParquetWriter(self.folder / "vocabulary.parquet", layout, compression="zstd") as writer:
-            for name, (vocabulary, mine) in zip(self.plan.vocabularies,
+            for name, (vocabulary, mine, shared) in zip(self.plan.vocabularies,
                                                 self.executor.map(columns.fit, self.plan.vocabularies), strict=True):
+                for share in shared:
+                    if share.apart:
+                        raise AmeirError(f"{self.source}: {share.message()} {self.advice}")
+                    notes |= [share.note] if share.total else []
                 sizes[name] = vocabulary.size
                 ids |= mine
                 words = vocabulary.words(self.plan.hexadecimal).to_arrow().cast(pa.string())
                 writer.write_table(pa.table({
                     "vocabulary": pa.array([name] * len(vocabulary), pa.string()),
                     "id": pa.array(np.arange(OOV + 1, vocabulary.size)), "value": words}, schema=layout))
-        return sizes, ids
+        return sizes, ids, notes
 
     def _by_split(self, name: str, split: np.ndarray, parts: list[Scratch], dtype: str, total: int) -> Written:
         """Put columns side by side, rows in split order, through files."""

@@ -10,16 +10,20 @@ import numpy as np
 import polars as pl
 
 from ameir_pl.data.bad_rows import LINE, BadRows, Policy
+from ameir_pl.data.shared_values import difference
 from ameir_pl.data.table_columns import Output, convert, key_output
 from ameir_pl.data.table_description import Join
 from ameir_pl.data.table_parts import Parts, Tally, found
 from ameir_pl.data.table_sources import Source
 from ameir_pl.data.table_times import Clock
 from ameir_pl.data.table_types import plain, raw, unfit
+from ameir_pl.data.table_values import scalars
 from ameir_pl.data.time_profile import TimeProfile, place_of, without_missing
 from ameir_pl.errors import AmeirError, did_you_mean
 
 _KEY = "@key"
+EXAMPLES = 10_000
+"""Ids that are compared for a message."""
 
 
 class TableReader:
@@ -72,6 +76,37 @@ class TableReader:
         raise AmeirError(f"{self.source.description}: {place}: there is no column '{lacking}' in "
                          f"{', '.join(files)}.{did_you_mean(lacking, known)}")
 
+    def check_joins(self) -> None:
+        """Raise ``AmeirError`` when a side table has a row for none of the rows that were read."""
+        for join in self.joins:
+            if self.tally.rows and self.tally.lacking.get(self._lacking(join)) == self.tally.rows:
+                side = TableReader(join.source, (), self.missing, "skip")
+                raise AmeirError(f"{side.path}, column '{join.key}': it has a row for none of the {self.tally.rows} "
+                                 f"rows of {self.path.name} (column '{join.on}')"
+                                 f"{side.beside(join.key, self, join.on)}. {self.source.description}: {join.place}on "
+                                 f"and {join.place}key name the columns; write both the same way, or leave the side "
+                                 "table out.")
+
+    def beside(self, column: str, other: TableReader, there: str) -> str:
+        """Return examples of ids that should meet, and what they differ in, for a message; empty without examples."""
+        here, others = self._examples(column), other._examples(there)
+        if not here or not others:
+            return ""
+        shown = [", ".join(f"'{value}'" for value in values[:3]) for values in (here, others)]
+        return f": {shown[0]} beside {shown[1]}{difference(pl.Series(here), pl.Series(others))}"
+
+    def _examples(self, column: str) -> list[str]:
+        """Some ids of a column of the table itself, as they are compared."""
+        if column not in self._headers[0]:
+            return []
+        for _, table in self.source.tables([column], BadRows("skip", self.source.advice)):
+            values = scalars(plain(raw(table, column)), "str").drop_nulls()
+            return values.unique(maintain_order=True).head(EXAMPLES).to_list()
+        return []
+
+    def _lacking(self, join: Join) -> str:
+        return f"rows of {self.path.name} without a row in {join.source.paths()[0].name}"
+
     def check(self, column: str, place: str) -> None:
         """Raise ``AmeirError`` when no table has a column that the description names."""
         if column not in set().union(*self._headers):
@@ -121,8 +156,7 @@ class TableReader:
             by_table.setdefault(0, []).append(key_output(join.on, key, f"{join.place}on", gaps=True))
             if self.where((join.on,), f"{join.place}on") != 0:
                 raise AmeirError(f"{self.source.description}: {join.place}on: '{join.on}' is no column of the rows.")
-            lacking = f"rows of {self.path.name} without a row in {join.source.paths()[0].name}"
-            sides.append((key, lacking, self._side(join, key, by_table.get(number, []))))
+            sides.append((key, self._lacking(join), self._side(join, key, by_table.get(number, []))))
         return Parts(self.source, self.source.paths(), by_table.get(0, []), sides,
                      [name for o in outputs for name in o.names], self.missing, self.tally)
 

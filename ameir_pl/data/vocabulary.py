@@ -43,9 +43,23 @@ class Counter:
             values = values.drop_nulls().explode().drop_nulls()
         counts = (_count_sorted(values) if values.dtype.is_integer() else
                   values.alias(_VALUE).to_frame().group_by(_VALUE).agg(pl.len().alias(_COUNT)))
+        self._add(counts)
+
+    def merge(self, other: Counter) -> None:
+        """Add what another counted, of the same type."""
+        if other._counts is not None:
+            self._add(other._counts)
+
+    def _add(self, counts: pl.DataFrame) -> None:
         if self._counts is not None:
             counts = pl.concat([self._counts, counts]).group_by(_VALUE).agg(pl.col(_COUNT).sum())
         self._counts = counts
+
+    def values(self) -> pl.DataFrame:
+        """Return the values but for "missing", each once, as text, and how often they came: ``value``, ``count``."""
+        if self._counts is None:
+            return pl.DataFrame(schema={_VALUE: pl.String, _COUNT: pl.UInt32})
+        return self._counts.drop_nulls(_VALUE).with_columns(pl.col(_VALUE).cast(pl.String))
 
     def vocabulary(self, min_count: int) -> Vocabulary:
         """Return the values that came at least ``min_count`` times, sorted in their own type, missing first."""
