@@ -36,7 +36,7 @@ class Batch:
         positives: (B, P) item ids to be ranked high, ``PAD`` where a row has fewer.
         negatives: (B, Q) item ids to be ranked low.
         shared_negatives: (Q',) item ids that serve every row; not sliced with the rows.
-        users: (B,) the number of the row's user, from 0, where the dataset numbers them; for retrieval.
+        users: (B,) the number of the row's user, from 0, where the dataset numbers them; -1 for a row without one.
         seen: (B, L) the items a row's user touched, left out of the full ranking; ``PAD`` filled.
         paths: the children this batch trains, set by the ``UniformSampling`` callback; else empty.
     """

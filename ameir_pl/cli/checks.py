@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -182,3 +183,21 @@ def check_labels(data: AmeirDataModule) -> None:
         if len(values) and values.min() == values.max():
             raise AmeirError(f"{data.schema.dataset}: all {len(values)} {name} rows have the label {values[0]:g}; "
                              "AUC needs both. Use more rows, or split the data otherwise.")
+
+
+def check_metrics(data: AmeirDataModule, metrics: Sequence[str]) -> None:
+    """Raise ``AmeirError`` for a metric that the data cannot give: grouped AUC without users, or where no user has both
+    labels."""
+    if "gauc" not in metrics:
+        return
+    columns, name = data.encoded.columns, data.schema.dataset
+    if "users" not in columns:
+        raise AmeirError(f"metrics=[gauc] is the mean of each user's AUC, and {name} does not say whose a row is."
+                         + (" Name the column in the description: user: COLUMN." if name == "table" else ""))
+    for split, part in data.encoded.splits.items():
+        users, label = (columns[key][part.start:part.stop] for key in ("users", "label"))
+        numbers, label = users[users >= 0], label[users >= 0]
+        rows, clicks = np.bincount(numbers), np.bincount(numbers, label)
+        if split != "train" and not ((clicks > 0) & (clicks < rows)).any():
+            raise AmeirError(f"metrics=[gauc]: no user of the {len(users)} {split} rows of {name} has rows with and "
+                             "without a click. Use more rows, or leave gauc out.")

@@ -113,6 +113,7 @@ class Config:
     ablation: bool = True
     overwrite: bool = False
     measure_test: bool = True
+    metrics: list[str] | None = None
     detect_anomaly: bool = False
     debug: bool = False
     launcher: str = "local"

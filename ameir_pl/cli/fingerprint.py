@@ -18,6 +18,7 @@ NO_EFFECT: dict[str, str] = {
     "dataset.source": "where the raw files are; what is in them is data_fingerprint",
     "data_fingerprint": "compared by itself, with another message",
     "preset": "what it sets counts by itself",
+    "metrics": "what else is measured of the same models; a run's own are looked at by themselves",
     "stage": "which part is made now; each part is looked at by itself",
     "variant": "which of the derived models is the run's; it is looked at by itself",
     "reference": "whether one more model is trained beside",

@@ -28,6 +28,7 @@ from ameir_pl.cli.checks import (
     check_factories,
     check_labels,
     check_limits,
+    check_metrics,
     check_space,
     check_stage_settings,
     check_stages,
@@ -190,7 +191,7 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     search_stages = fill_stages(config, composed)
     begins = purpose == "train" or list(stages[:1]) == search_stages[:1]
     check_run_folder(path, config, composed, begins=begins, keys=RESULT_KEYS + (
-        () if purpose == "evaluate" else TRAIN_KEYS) + (("variant",) if purpose == "train" else ()))
+        () if purpose == "evaluate" else (*TRAIN_KEYS, "metrics")) + (("variant",) if purpose == "train" else ()))
     nodes = checked_nodes(composed)
     dataset = make_dataset(config)
     started = time.monotonic()
@@ -205,7 +206,7 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     if chosen not in (None, "ameir"):
         check_baseline(chosen, schema, model_options(config, chosen))
     loss = train.loss or ("sampled_bce" if schema.task == "retrieval" else "logloss")
-    objective = make_objective(schema, loss)
+    objective = make_objective(schema, loss, config.metrics or ())
     drawing: dict[str, Any] = {}
     if schema.task == "retrieval":
         drawing = {"loss": loss, "negatives": train.negatives}
@@ -232,6 +233,7 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
                       baseline=partial(make_baseline, config=config, schema=schema),
                       measure_test=config.measure_test)
     check_space(problem)
+    check_metrics(data, config.metrics or ())
     if purpose != "evaluate":
         check_labels(data)
         check_limits(data, limits)

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from ameir_pl.data.bad_rows import BadRows
+from ameir_pl.data.histories import USER
 from ameir_pl.data.layouts import ALIMAMA, AVAZU, CRITEO
 from ameir_pl.data.public_split import PublicSplit
 from ameir_pl.data.table_plan import LISTED
@@ -68,7 +69,7 @@ def _taobao_x1(table: pl.DataFrame, path: Path, bad: BadRows) -> pl.DataFrame:
                          for name, column in _HISTORIES.items())
     longest = pl.max_horizontal(pl.col(lists.columns).list.len())
     gap = pl.lit(None, pl.String)
-    return table.with_columns(lists.select(
+    return table.with_columns(pl.col("userid").alias(USER), *lists.select(
         pl.concat_list(gap.repeat_by(longest - pl.col(name).list.len()), name).alias(name) for name in lists.columns))
 
 

@@ -25,7 +25,7 @@ from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
 from ameir_pl.registry import Registry
 
-ENCODING_VERSION = 3
+ENCODING_VERSION = 4
 """Counts changes of the folder format; data of another version are encoded again."""
 
 FULL = 0.9

@@ -34,7 +34,8 @@ class Encoded:
         columns: ``fields`` (rows, S) int32, ``dense`` (rows, D) float32, ``label`` (rows,) float32, and where
             there are behaviors ``values`` (events, S_a) int32, ``begin`` and ``end`` (rows,) int64; where their
             times are known ``starts`` (events,) bool, whether an event begins a session: whether it is its user's first
-            or comes more than half an hour after the one before.
+            or comes more than half an hour after the one before. Where rows have users, ``users`` (rows,) int32, their
+            numbers from 0, -1 for none.
 
     Raises:
         AmeirError: a file is missing, cut off or changed; the message names it.
@@ -56,8 +57,10 @@ class Encoded:
         self.schema = Schema.from_dict(self._json("schema.json"), str(self.folder / "schema.json"))
         starts = np.cumsum([0, *rows.values()])
         self.splits = {split: range(int(starts[i]), int(starts[i + 1])) for i, split in enumerate(SPLITS)}
-        self.columns = {name: self._column(name, layout, *expected)
-                        for name, expected in self._layout(sum(rows.values())).items()}
+        wanted = self._layout(sum(rows.values()))
+        if "users" in layout:
+            wanted["users"] = (sum(rows.values()),), "int32"
+        self.columns = {name: self._column(name, layout, *expected) for name, expected in wanted.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A worker that is not forked opens the folder again instead of receiving a copy of all columns.
@@ -106,6 +109,8 @@ class Encoded:
         batch = Batch(fields=torch.from_numpy(fields),
                       dense=torch.from_numpy(np.take(columns["dense"], rows, axis=0)),
                       label=torch.from_numpy(columns["label"][rows]))
+        if "users" in columns:
+            batch.users = torch.from_numpy(columns["users"][rows].astype(np.int64))
         if self.schema.behaviors:
             batch.behaviors, batch.mask = self.window(columns["begin"][rows], columns["end"][rows],
                                                       self.schema.max_len)

@@ -84,7 +84,7 @@ class Intake:
                 kept[SPLIT].append(chunk[SPLIT].to_numpy())
             for name in lists:
                 longest[name] = max(longest[name], int(chunk[name].list.len().max() or 0))  # type: ignore[arg-type]
-            names = [*(f.name for f in plan.fields), *plan.dense, *([USER] if self.has_events else ()),
+            names = [*(f.name for f in plan.fields), *plan.dense, *([USER] if USER in chunk.columns else ()),
                      *(c for c in chunk.columns if c.startswith(LISTED))]
             spill.add(chunk.select(names))
             timed = [TIME] if kept[TIME] else []

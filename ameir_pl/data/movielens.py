@@ -108,6 +108,7 @@ class MovieLens(Dataset):
         events = np.column_stack([ids["movie_id"], genres, ids["rating"]])[history]
         label = (ratings["rating"].to_numpy() >= 4).astype(np.float32)
         columns = {"fields": fields, "dense": np.zeros((count, 0), np.float32), "label": label, "values": events,
+                   "users": np.unique(ratings["user"].to_numpy(), return_inverse=True)[1].astype(np.int32),
                    "begin": begin, "end": end, "starts": session_starts(
                        ratings["user"].to_numpy()[history], ratings["timestamp"].to_numpy()[history], PAUSE)}
         stamps = ratings["timestamp"]

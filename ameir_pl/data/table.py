@@ -121,7 +121,9 @@ class Table(Dataset):
             names = f"{reader.path}, column '{about.time}',", f"{event_reader.path}, column '{behaviors.time}'"
             clock, there = clock.joint(there, *names), there.joint(clock, *names[::-1])
             events = self._events(event_reader, behaviors, there, folder)
-        outputs += self._timed(reader, clock, events is not None)
+        outputs += self._timed(reader, clock)
+        if about.user:  # without events a row may be of nobody
+            outputs.append(key_output(about.user, USER, "user", gaps=events is None))
         pause = 0 if clock is None or events is None else clock.pause(PAUSE)
         tables = encode_table(self._plan(files, pause), reader.parts(outputs), folder, reader.path, reader.bad.advice,
                               events, self.executor)
@@ -161,14 +163,14 @@ class Table(Dataset):
         about = self.description
         return f.time_format or (about.time_format if f.columns[0] == about.time else "")
 
-    def _timed(self, reader: TableReader, clock: Clock | None, has_events: bool) -> list[Output]:
+    def _timed(self, reader: TableReader, clock: Clock | None) -> list[Output]:
         """The outputs that go by the rows' time."""
         about = self.description
         if clock is None:
             return []
         outputs = [time_output(about.time, clock, TIME, "time")]
         outputs += [field_output(f, clock) for f in about.fields if f.part and f.columns[0] == about.time]
-        return outputs + ([key_output(about.user, USER, "user")] if has_events else [])
+        return outputs
 
     def _needs_time(self) -> bool:
         behaviors = self.description.behaviors

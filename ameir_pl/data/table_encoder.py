@@ -38,8 +38,8 @@ def encode_table(plan: Plan, rows: Iterable[pl.DataFrame] | Parts, folder: Path,
         plan: what its columns become.
         rows: tables, or files that can be read as such, with ``@label``, the plan's fields (any type; lists where a
             field is multivalent; null is "missing") and dense fields (Float64, null is missing), and as needed
-            ``@time`` (whole numbers), ``@user`` and ``@split``; ``@behavior/NAME`` list columns where behaviors are
-            no events.
+            ``@time`` (whole numbers), ``@user`` (null is nobody, where there are no events) and ``@split``;
+            ``@behavior/NAME`` list columns where behaviors are no events.
         folder: the unfinished folder; columns and ``vocabulary.parquet`` are written there.
         source: where the rows came from, for messages.
         advice: the sentence that ends a message.
@@ -69,7 +69,8 @@ class _Encoder:
         counts = splits.check(split, label, self.source, plan.rule, self.advice)
         duplicates = taken.hashes.count(split)
         train = split == splits.TRAIN
-        history = self._histories(events, times, train)
+        users, codes = self._users()
+        history = self._histories(events, times, train, users, codes)
         fields = tuple(replace(f, width=widths[f.name]) for f in plan.fields)
         behaviors = self._behavior_widths(history)
         columns_of = ColumnEncoder(plan, self.scratch, self.rows, train, fields, behaviors,
@@ -86,6 +87,8 @@ class _Encoder:
         columns: dict[str, np.ndarray | Written] = {
             **{name: made.result() for name, made in side_by_side.items()},
             "label": self._sorted(split, label.astype(np.float32))}
+        if codes is not None:
+            columns["users"] = self._sorted(split, codes)
         notes: dict[str, Any] = {"clicks": f"{label.mean():.4f} of {total} rows", **duplicates.note(), **shared}
         sessions = history is not None and events is not None and plan.pause > 0
         if history is not None:
@@ -126,7 +129,20 @@ class _Encoder:
         return {f.name: f.width or min(longest[f.name], self.plan.widest.get(f.name, longest[f.name]))
                 for f in self.plan.fields}
 
-    def _histories(self, events: Events | None, times: np.ndarray | None, train: np.ndarray) -> Histories | None:
+    def _users(self) -> tuple[pl.DataFrame, np.ndarray | None]:
+        """The users of the rows, each once, and each row's place among them, (rows,) int32, -1 for a row without a
+        user; None where rows have none."""
+        if USER not in self.rows.schema:
+            return pl.DataFrame(), None
+        found = [part[USER].unique() for _, part in self.rows.read([USER])]
+        users = pl.concat(found).drop_nulls().unique().sort().to_frame()
+        numbered = users.with_row_index("@code")
+        return users, np.concatenate([part.join(numbered, on=USER, how="left", maintain_order="left")["@code"]
+                                      .cast(pl.Int32).fill_null(-1).to_numpy()
+                                      for _, part in self.rows.read([USER])])
+
+    def _histories(self, events: Events | None, times: np.ndarray | None, train: np.ndarray, users: pl.DataFrame,
+                   codes: np.ndarray | None) -> Histories | None:
         plan = self.plan
         if not plan.behaviors:
             return None
@@ -135,13 +151,8 @@ class _Encoder:
         if events is None:
             columns = {b.name: LISTED + b.name for b in plan.behaviors}
             return histories.from_lists(self.rows, columns, train, plan.max_len, place)
-        if times is None:
-            raise ValueError("histories from events need the times of rows")
-        found = [part[USER].unique() for _, part in self.rows.read([USER])]
-        users = pl.concat(found).unique().sort().to_frame()
-        numbered = users.with_row_index("@code")
-        codes = np.concatenate([part.join(numbered, on=USER, how="left", maintain_order="left")["@code"].to_numpy()
-                                for _, part in self.rows.read([USER])]).astype(np.int32)
+        if times is None or codes is None:
+            raise ValueError("histories from events need the times and the users of rows")
         return histories.collect(events(users), users, codes, times, train, plan.max_len, place, plan.buckets,
                                  plan.pause, plan.least_session)
 

@@ -11,6 +11,8 @@ from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.schema import Schema
 
+METRICS = {"ctr": ("gauc",), "retrieval": ()}
+"""What may be asked for beside the metrics that every run has, by task."""
 LOSSES = {"ctr": ("logloss",), "retrieval": ("sampled_bce", "sampled_softmax")}
 
 
@@ -37,8 +39,8 @@ class Objective(Protocol):
         ...
 
 
-def make_objective(schema: Schema, loss: str) -> Objective:
-    """Return the objective of a dataset; raises ``AmeirError`` for a loss that does not fit its task."""
+def make_objective(schema: Schema, loss: str, metrics: Sequence[str] = ()) -> Objective:
+    """Return the objective of a dataset; raises ``AmeirError`` for a loss or metrics that do not fit its task."""
     from ameir_pl.objectives.ctr import Ctr
     from ameir_pl.objectives.retrieval import Retrieval
 
@@ -46,4 +48,8 @@ def make_objective(schema: Schema, loss: str) -> Objective:
     if loss not in known:
         raise AmeirError(f"dataset.train.loss={loss} does not fit {schema.dataset}, a {schema.task} dataset."
                          f"{did_you_mean(loss, known)}")
-    return Ctr() if schema.task == "ctr" else Retrieval(item=schema.item, loss=loss)
+    for name in metrics:
+        if name not in METRICS[schema.task]:
+            there = did_you_mean(name, METRICS[schema.task]) if METRICS[schema.task] else " There are none to ask for."
+            raise AmeirError(f"metrics=[{name}] is not one of {schema.dataset}, a {schema.task} dataset.{there}")
+    return Ctr(metrics) if schema.task == "ctr" else Retrieval(item=schema.item, loss=loss)

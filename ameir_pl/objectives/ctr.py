@@ -13,26 +13,42 @@ from torch import Tensor
 
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
+from ameir_pl.objectives.grouped_auc import GroupedAUC
 
 
 class Ctr:
-    """Models give logits (B,)."""
+    """Models give logits (B,).
+
+    Args:
+        metrics: those beside AUC and log loss: ``gauc``, which needs the users of rows.
+    """
 
     fitness = "auc"
+
+    def __init__(self, metrics: Sequence[str] = ()) -> None:
+        self.grouped = "gauc" in metrics
 
     def loss(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean binary log loss."""
         return F.binary_cross_entropy_with_logits(output.float(), batch.label)
 
     def predictions(self, model: Any, output: Tensor, batch: Batch, full: bool = False) -> dict[str, Tensor]:
-        """Return logits and labels, each (B,)."""
-        return {"logit": output.detach().float(), "label": batch.label}
+        """Return logits and labels, and users where a metric goes by them, each (B,)."""
+        users = {"user": batch.users} if self.grouped else {}
+        return {"logit": output.detach().float(), "label": batch.label, **users}
 
     def metrics(self, predictions: Sequence[dict[str, Tensor]]) -> dict[str, float]:
-        """Return ``auc`` and ``logloss`` over all rows; raises ``AmeirError`` when only one class is there."""
+        """Return ``auc``, ``logloss`` and, where asked for, ``gauc`` over all rows; raises ``AmeirError`` when only one
+        class is there."""
         logit, label = _joined(predictions)
-        return {"auc": auc(logit, label > 0),
-                "logloss": F.binary_cross_entropy_with_logits(logit.double(), label.double()).item()}
+        found = {"auc": auc(logit, label > 0),
+                 "logloss": F.binary_cross_entropy_with_logits(logit.double(), label.double()).item()}
+        if self.grouped:
+            metric = GroupedAUC(sync_on_compute=False)  # every rank has the predictions of all
+            for p in predictions:
+                metric.update(p["logit"], p["label"], p["user"])
+            found["gauc"] = metric.compute().item()
+        return found
 
     def score(self, predictions: Sequence[dict[str, Tensor]]) -> float:
         """Return the AUC alone."""

@@ -10,7 +10,7 @@ from typing import Any
 from ameir_pl.errors import AmeirError
 from ameir_pl.reports.benchmarks import BENCHMARKS, benchmark_note, published
 
-LABELS = {"auc": "AUC", "logloss": "log loss"}
+LABELS = {"auc": "AUC", "logloss": "log loss", "gauc": "gAUC"}
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def show(metrics: dict[str, Any], written: list[Path]) -> None:
     columns = [(split, name) for split in ("valid", "test", "test_full")
                for name in next(iter(models.values())).get(split, {})]
     table.add_column("model")
-    labels = {"auc": "AUC", "logloss": "log loss"}
+    labels = {"auc": "AUC", "logloss": "log loss", "gauc": "gAUC"}
     for split, name in columns:
         table.add_column(f"{split.replace('_', ' ')}\n{labels.get(name, name.upper())}", justify="right")
     for name in ("parameters", "embedding", "seconds"):

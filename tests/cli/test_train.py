@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ameir_pl.baselines.blocks import plain
 from ameir_pl.cli import compare, derive, evaluate, search, train
+from ameir_pl.cli.compose import load_config
 from ameir_pl.cli.engine import LightningEngine
+from ameir_pl.cli.setup import make_dataset
 from ameir_pl.errors import AmeirError, NotFinite
 from ameir_pl.export.bundle import read_bundle
 from tests.tiny import Tiny, contents, numbers
@@ -77,8 +80,41 @@ def test_a_variant_is_made_of_its_parts(tiny: Tiny, variant: str, blocks: int, i
     made = bundle.model.architecture
     assert bundle.variant == name and len(made.blocks) == blocks and len(made.interactions) == interactions
     assert [layer.units for layer in made.mlp] == units
+    again = evaluate.main(tiny(run, "budget.finetune_epochs=1", "metrics=[gauc]"))
+    assert "gauc" in again["models"][name]["test"], "of a model that is there"
     with pytest.raises(AmeirError, match=f"variant: {variant} -> None"):
         train.main([o for o in command if not o.startswith("variant=")])
+
+
+def test_grouped_auc_where_it_is_asked_for(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = tiny("model=dnn", "run=grouped", "metrics=[gauc]", "budget.finetune_epochs=1")
+    row = train.main(asked)["models"]["DNN"]
+    assert list(row["valid"]) == list(row["test"]) == ["auc", "logloss", "gauc"]
+    assert 0 < row["test"]["gauc"] < 1 and row["test"]["gauc"] != row["test"]["auc"]
+    assert "gAUC" in capsys.readouterr().out
+    plain = [o for o in asked if not o.startswith("metrics=")]
+    with pytest.raises(AmeirError, match="metrics: .*gauc.* -> None"):
+        train.main(plain)
+    rest = [o for o in plain if not o.startswith("run=")]
+    same = train.main([*rest, "run=plain"])["models"]["DNN"]["test"]
+    assert same == {name: row["test"][name] for name in ("auc", "logloss")}
+
+
+def test_grouped_auc_of_a_table_goes_by_its_user(tmp_path: Path) -> None:
+    rows = [f"{i * 7 % 5 % 2},{'' if i % 11 == 0 else 'u' + str(i % 6)},x{i % 5},y{i % 7}" for i in range(400)]
+    (tmp_path / "c.csv").write_text("\n".join(["click,who,a,b", *rows]) + "\n")
+    place = ["dataset=table", f"paths.data={tmp_path / 'data'}", f"paths.runs={tmp_path / 'runs'}", "logger=csv",
+             "model=dnn", "budget=demo", "budget.finetune_epochs=1", "dataset.train.batch_size=64", "metrics=[gauc]"]
+    for name, user in (("with", "user: who\n"), ("without", "")):
+        text = f"input: c.csv\nlabel: click\n{user}fields: [{{name: a}}, {{name: b}}]\n"
+        (tmp_path / f"{name}.yaml").write_text(text)
+    command = [*place, f"dataset.source={tmp_path / 'with.yaml'}"]
+    assert "gauc" in train.main(command)["models"]["DNN"]["test"]
+    encoded = make_dataset(load_config("train", command)[0]).prepare()
+    numbers = encoded.columns["users"]
+    assert sorted(set(numbers.tolist())) == [-1, *range(6)] and (numbers == -1).sum() == 37
+    with pytest.raises(AmeirError, match="table does not say whose a row is. Name the column in the description"):
+        train.main([*place, f"dataset.source={tmp_path / 'without.yaml'}"])
 
 
 @pytest.mark.bad_input
