@@ -74,8 +74,11 @@ class DescriptionWriter:
             for note in time.notes:
                 self.add("", note)
                 self.lines.append(f"{column}: {note}")
-            self.add(f"split: {plain({'type': 'time', 'column': column, 'valid': 0.1, 'test': 0.1})}",
-                     "the last tenth of the rows tests, the tenth before it validates")
+            split = {"type": "time", "column": column, "valid": 0.1, "test": 0.1}
+            ties = facts[column].distinct < facts[column].rows - facts[column].missing
+            self.add(f"split: {plain(split | ({'ties': 'together'} if ties else {}))}",
+                     "the last tenth of the rows tests, the tenth before it validates"
+                     + ("; the cuts lie where the time changes" if ties else ""))
         else:
             self.add(f"split: {plain({'type': 'random', 'valid': 0.1, 'test': 0.1, 'seed': 1})}",
                      "time=none" if time.declined else "no column with a time was found")

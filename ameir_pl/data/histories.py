@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from ameir_pl.data.spill import Spill
+from ameir_pl.data.ties import HistoryTies
 
 USER, TIME, TRAIN, STARTS = "@user", "@time", "@train", "@starts"
 """Reserved names of columns: whose row or event it is, when it was, whether a train row sees the event, whether the
@@ -29,6 +30,7 @@ class Histories(NamedTuple):
         unsorted: users whose events did not come in the order of time.
         strays: events of users that no row has.
         owned: rows whose user has events, at any time; None where histories are no events.
+        ties: what equal times do to them; None for histories that are lists.
     """
 
     events: Spill
@@ -37,11 +39,12 @@ class Histories(NamedTuple):
     unsorted: int
     strays: int
     owned: int | None = None
+    ties: HistoryTies | None = None
 
 
 def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarray, times: np.ndarray,
-            train: np.ndarray, max_len: int, folder: Path, buckets: int, pause: int = 0, least: int = 1
-            ) -> Histories:
+            train: np.ndarray, max_len: int, folder: Path, buckets: int, pause: int = 0, least: int = 1,
+            own_events: bool = False) -> Histories:
     """Sort events by user and time, and point each row at those strictly before it.
 
     Events go to one file for each range of users and are sorted range by range, so the memory needed is that of the
@@ -59,6 +62,7 @@ def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarr
         buckets: how many ranges of users.
         pause: the longest one within a session, in the unit of times; 0: sessions are not known.
         least: events of a session that must lie before a row for the row to see them; 1: all are seen.
+        own_events: each row is an event itself, which is no tie.
     """
     numbered = users.with_row_index(_CODE)
     wide = max(-(-len(users) // max(buckets, 1)), 1)
@@ -66,7 +70,7 @@ def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarr
     order = np.argsort(codes, kind="stable")
     spill = Spill(folder / "events")
     begin, end = np.zeros(len(codes), np.int64), np.zeros(len(codes), np.int64)
-    unsorted = kept = owned = 0
+    unsorted = kept = owned = unseen = tied = 0
     for bucket in range(-(-len(users) // wide)):
         first, last = np.searchsorted(codes, [bucket * wide, (bucket + 1) * wide], sorter=order)
         rows = order[first:last]
@@ -85,11 +89,13 @@ def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarr
         owner = table[_CODE].to_numpy()
         starts = session_starts(owner, table[TIME].to_numpy(), pause) if pause else None
         start, stop = _pointers(owner, table[TIME].to_numpy(), codes[rows], times[rows])
+        unseen += int(_at_same_time(stop + own_events, owner, table[TIME].to_numpy(), codes[rows], times[rows]).sum())
         if least > 1 and starts is not None:
             stop = _behind_short(starts, start, stop, least)
         owned += int(np.isin(codes[rows], owner).sum())
         seen = _seen(start, stop, max_len, len(table))
         by_train = _seen(start[train[rows]], stop[train[rows]], max_len, len(table))
+        tied += int((seen & _tied(owner, table[TIME].to_numpy())).sum())
         before = np.concatenate([[0], np.cumsum(seen)])
         begin[rows], end[rows] = kept + before[start], kept + before[stop]
         flags = [pl.Series(TRAIN, by_train)]
@@ -97,7 +103,7 @@ def collect(events: Iterable[pl.DataFrame], users: pl.DataFrame, codes: np.ndarr
             flags.append(pl.Series(STARTS, starts))
         spill.add(table.drop(_CODE, TIME).with_columns(flags).filter(pl.Series(seen)))
         kept += int(before[-1])
-    return Histories(spill, begin, end, unsorted, strays, owned)
+    return Histories(spill, begin, end, unsorted, strays, owned, HistoryTies(len(codes), unseen, kept, tied))
 
 
 def session_starts(owner: np.ndarray, when: np.ndarray, pause: int) -> np.ndarray:
@@ -160,6 +166,19 @@ def _pointers(owner: np.ndarray, when: np.ndarray, codes: np.ndarray, times: np.
         earlier = searching & (when[np.minimum(middle, len(when) - 1)] < times)
         low, high = np.where(earlier, middle + 1, low), np.where(searching & ~earlier, middle, high)
     return begin, low
+
+
+def _at_same_time(place: np.ndarray, owner: np.ndarray, when: np.ndarray, codes: np.ndarray, times: np.ndarray
+                  ) -> np.ndarray:
+    """Which rows have an event of their user at their time at a place among sorted events, (rows,) bool."""
+    there = np.minimum(place, len(when) - 1)
+    return (place < len(when)) & (owner[there] == codes) & (when[there] == times)
+
+
+def _tied(owner: np.ndarray, when: np.ndarray) -> np.ndarray:
+    """Which of sorted events share owner and time with another, (events,) bool."""
+    same = np.r_[False, (owner[1:] == owner[:-1]) & (when[1:] == when[:-1]), False]
+    return same[1:] | same[:-1]
 
 
 def _seen(start: np.ndarray, stop: np.ndarray, max_len: int, count: int) -> np.ndarray:

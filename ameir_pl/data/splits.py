@@ -39,10 +39,13 @@ class TimeSplit:
 
     Args:
         test, valid: shares of all rows, rounded down.
+        together: a cut that would lie between rows of one time moves to the nearest that does not, unless a part
+            would have less than half or more than twice of its rows then. The order of lines plays no part then.
     """
 
     test: float = 0.1
     valid: float = 0.1
+    together: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,12 @@ def assign(split: Split, label: np.ndarray, time: np.ndarray | None = None,
             raise ValueError("a time split needs times")
         test, valid = int(rows * split.test), int(rows * split.valid)
         order = np.argsort(time, kind="stable")
+        first, second = rows - test - valid, rows - test
+        if split.together:
+            first, second = _moved(time[order], first, second)
         result = np.zeros(rows, np.uint8)
-        result[order[rows - test - valid:rows - test]] = VALID
-        result[order[rows - test:]] = TEST
+        result[order[first:second]] = VALID
+        result[order[second:]] = TEST
         return result
     if isinstance(split, GivenSplit):
         if given is None:
@@ -93,6 +99,19 @@ def assign(split: Split, label: np.ndarray, time: np.ndarray | None = None,
         strata = label if isinstance(split, RandomSplit) and split.stratified else np.zeros(rows, np.uint8)
         result[draw(result == TRAIN, strata, split.valid, [_VALID, split.seed])] = VALID
     return result
+
+
+def _moved(times: np.ndarray, first: int, second: int) -> tuple[int, int]:
+    """Two cuts of sorted times, moved to where the time changes; as they were where that is too far."""
+    rows = len(times)
+    changes = np.flatnonzero(times[1:] != times[:-1]) + 1
+    if len(changes) < 2 or second in (first, rows):
+        return first, second
+    latest = int(changes[1:][np.argmin(np.abs(changes[1:] - second))])
+    earlier = changes[changes < latest]
+    earliest = int(earlier[np.argmin(np.abs(earlier - first))])
+    parts = ((latest - earliest, second - first), (rows - latest, rows - second))
+    return (earliest, latest) if all(old <= 2 * new and new <= 2 * old for new, old in parts) else (first, second)
 
 
 def draw(among: np.ndarray, strata: np.ndarray, share: float, seed: list[int]) -> np.ndarray:

@@ -128,6 +128,10 @@ class Table(Dataset):
         tables = encode_table(self._plan(files, pause), reader.parts(outputs), folder, reader.path, reader.bad.advice,
                               events, self.executor)
         reader.check_joins()
+        if about.split_is_default:
+            tables.notes["split"] = f"at random, because {about.path} has neither `split` nor `time`"
+        if clock is not None and clock.daily and any(f.part == "hour" for f in about.fields):
+            tables.notes["hour"] = f"0 in every row: '{about.time}' has no time of day"
         tables.notes.update(reader.notes)
         if event_reader is not None:
             strays = tables.notes.get("events of users without a row, left out", 0)
@@ -176,6 +180,20 @@ class Table(Dataset):
         behaviors = self.description.behaviors
         return isinstance(self.description.split, TimeSplit) or (behaviors is not None and behaviors.source is not None)
 
+    def _tie_advice(self) -> str:
+        """What to do about equal times."""
+        about = self.description
+        return (f"Name a column as `time` in {about.path} that has finer times, or whole numbers that count in the "
+                f"true order ('{about.time}' is taken now). Go on if the lines of one time are in the true order.")
+
+    def _cut_advice(self) -> str:
+        """What to do besides about equal times at a cut of the split."""
+        split = self.description.split
+        if not isinstance(split, TimeSplit):
+            return ""
+        return "The times are too few to cut where they change. " if split.together else \
+            f"`ties: together` under `split` in {self.description.path} cuts where the time changes. Or: "
+
     def _plan(self, files: dict[str, Path], pause: int) -> Plan:
         about = self.description
         behaviors = about.behaviors or Behaviors(0)
@@ -190,7 +208,9 @@ class Table(Dataset):
                     tuple(f.name for f in about.fields if f.kind == "dense"),
                     (self.max_len or behaviors.max_len) if behaviors.fields else 0,
                     {f.vocabulary: f.min_count for f in sparse}, {f.name: f.max_len for f in sparse if f.max_len},
-                    frozenset(f.name for f in sparse if f.sequence), 1 + size // BUCKET, pause)
+                    frozenset(f.name for f in sparse if f.sequence), 1 + size // BUCKET, pause,
+                    own_events=behaviors.source is not None and behaviors.source.paths() == about.source.paths(),
+                    tie_advice=self._tie_advice(), cut_advice=self._cut_advice())
 
     def _events(self, reader: TableReader, behaviors: Behaviors, clock: Clock, folder: Path) -> Events:
         outputs = [key_output(behaviors.user, USER, "behaviors.user"),

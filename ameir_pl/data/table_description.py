@@ -19,8 +19,8 @@ KEYS = (*SOURCE_KEYS, "missing", "task", "label", "threshold", "split", "min_cat
         "time_format", "item", "core", "join", "fields", "behaviors")
 JOIN_KEYS = (*SOURCE_KEYS, "on", "key")
 BEHAVIOR_KEYS = (*SOURCE_KEYS, "max_len", "order", "user", "time", "time_format", "join", "fields")
-SPLIT_KEYS = {"time": ("type", "column", "valid", "test"), "random": ("type", "valid", "test", "seed", "stratified"),
-              "column": ("type", "column")}
+SPLIT_KEYS = {"time": ("type", "column", "valid", "test", "ties"),
+              "random": ("type", "valid", "test", "seed", "stratified"), "column": ("type", "column")}
 SHARE = 0.1
 """Of all rows, for validation and for test, where the description does not say."""
 
@@ -81,6 +81,7 @@ class Description:
         user, time, item: columns; empty where they are not needed.
         core: retrieval: users and items with fewer interactions are dropped.
         time_format: how the times are written; empty where the values tell.
+        split_is_default: rows are split at random because nothing is said of a split or a time.
     """
 
     path: Path
@@ -100,6 +101,7 @@ class Description:
     item: str = ""
     core: int = 1
     time_format: str = ""
+    split_is_default: bool = False
 
     @property
     def stages(self) -> tuple[int, ...]:
@@ -142,7 +144,8 @@ def read_description(path: Path) -> Description:
     user = top.text("user", behaviors.user if behaviors else "")
     time = top.text("time", column if isinstance(split, TimeSplit) else behaviors.time if behaviors else "")
     return Description(path, "ctr", _source(top), _joins(top), placed, label, top.number("threshold"), split, column,
-                       rule, behaviors, top.words("missing"), user, time, time_format=read_time_format(top))
+                       rule, behaviors, top.words("missing"), user, time, time_format=read_time_format(top),
+                       split_is_default="split" not in top and isinstance(split, RandomSplit))
 
 
 def _retrieval(top: Section) -> Description:
@@ -236,7 +239,8 @@ def _split(top: Section, label: str) -> tuple[Split, str, str]:
             raise section.error("column", "is missing: the column with the time.")
         if column == label:
             raise section.error("column", f"'{column}' is the label.")
-        return TimeSplit(test, valid), column, f"time split {parts}"
+        together = section.text("ties", "lines", ("lines", "together")) == "together"
+        return TimeSplit(test, valid, together), column, f"time split {parts}{', whole times' if together else ''}"
     stratified = section.flag("stratified", True)
     return (RandomSplit(test, valid / (1 - test), section.whole("seed", 1, 0), stratified), "",
             f"random split{', stratified' if stratified else ''}, {parts}")

@@ -22,6 +22,7 @@ from ameir_pl.data.spill import ColumnFile, Scratch, Spill
 from ameir_pl.data.store import SCRATCH, SPLITS, Tables, Written
 from ameir_pl.data.table_parts import Parts
 from ameir_pl.data.table_plan import LABEL, LISTED, SPLIT, Plan
+from ameir_pl.data.ties import CutTies, HistoryTies
 from ameir_pl.errors import AmeirError
 from ameir_pl.schema import OOV, Field, Schema
 
@@ -90,6 +91,13 @@ class _Encoder:
         if codes is not None:
             columns["users"] = self._sorted(split, codes)
         notes: dict[str, Any] = {"clicks": f"{label.mean():.4f} of {total} rows", **duplicates.note(), **shared}
+        ties: list[tuple[CutTies | HistoryTies, str]] = []
+        if plan.timed and times is not None:
+            ties.append((CutTies.count(split, times, SPLITS), plan.cut_advice))
+        if history is not None and history.ties is not None:
+            ties.append((history.ties, ""))
+        warnings = duplicates.warnings(plan.split) + [
+            words for found, advice in ties for words in found.warnings(advice + plan.tie_advice) if plan.tie_advice]
         sessions = history is not None and events is not None and plan.pause > 0
         if history is not None:
             columns["begin"], columns["end"] = (self._sorted(split, p) for p in (history.begin, history.end))
@@ -108,9 +116,11 @@ class _Encoder:
                 notes["events of users without a row, left out"] = history.strays
             if history.unsorted:
                 notes["users whose events were not in the order of time, sorted"] = history.unsorted
+        for found, _ in ties:
+            notes |= found.notes()
         schema = Schema(plan.dataset, "ctr", fields, behaviors, plan.dense, sizes, plan.max_len if behaviors else 0,
                         percentiles=knots, sessions=sessions)
-        return Tables(schema, None, columns, counts, notes, duplicates.warnings(plan.split))
+        return Tables(schema, None, columns, counts, notes, warnings)
 
     def _read(self, rows: Iterable[pl.DataFrame] | Parts, has_events: bool) -> Taken:
         """Write the rows to the spill; keep what is small."""
@@ -154,7 +164,7 @@ class _Encoder:
         if times is None or codes is None:
             raise ValueError("histories from events need the times and the users of rows")
         return histories.collect(events(users), users, codes, times, train, plan.max_len, place, plan.buckets,
-                                 plan.pause, plan.least_session)
+                                 plan.pause, plan.least_session, plan.own_events)
 
     def _behavior_widths(self, history: Histories | None) -> tuple[Field, ...]:
         """Behavior fields with their widths: lists are as wide as the longest."""

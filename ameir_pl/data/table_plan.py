@@ -34,6 +34,9 @@ class Plan:
         pause: how long, in the unit of times, two events of a session lie apart at most; 0 where that is not known.
         least_session: behaviors that a session needs to be part of a history; 1 takes all. Needs ``pause``.
         gaps: whether a missing category is a value of its own; else it is ``OOV``.
+        own_events: the table of the rows is that of the events, so that each row is an event itself.
+        tie_advice: what to do about equal times; empty: they are counted, and there is no warning.
+        cut_advice: what comes before that for equal times at a cut of the split.
         hexadecimal: values are UInt32 that stand for eight hexadecimal digits each.
     """
 
@@ -49,6 +52,9 @@ class Plan:
     latest: frozenset[str] = frozenset()
     buckets: int = 1
     pause: int = 0
+    own_events: bool = False
+    tie_advice: str = ""
+    cut_advice: str = ""
     least_session: int = 1
     gaps: bool = True
     hexadecimal: bool = False

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 HELD_OUT = 2
 """Of a user's items the last one tests and the one before it validates."""
 WARNED = 0.01
-"""Share of users from which on there is a warning."""
+"""Share of users, or of the rows of a split, from which on there is a warning."""
+HISTORIES_WARNED = 0.1
+"""Share of rows, or of events, from which on there is a warning of ties in histories."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,87 @@ class Ties:
             found.append(f"a held-out item of {_of(self.given_away, self.users)} users is there twice with the same "
                          "time, so that it may be the last of its own history. Take lines that repeat user, item and "
                          "time of another out of the file.")
+        return found
+
+
+@dataclass(frozen=True)
+class CutTies:
+    """What equal times do to a split by time, whose parts follow each other.
+
+    Args:
+        cuts: of each cut inside a time, the splits before and behind it, how many of their rows have that time, and
+            the rows of the two splits.
+    """
+
+    cuts: tuple[tuple[str, str, int, int, int, int], ...]
+
+    @classmethod
+    def count(cls, split: np.ndarray, times: np.ndarray, names: Sequence[str]) -> CutTies:
+        """Count the rows whose time is on both sides of a cut.
+
+        Args:
+            split: (rows,) numbers of splits that follow each other in time.
+            times: (rows,) when each row was.
+            names: of the splits.
+        """
+        found = []
+        for number, (before, behind) in enumerate(pairwise(names)):
+            here, there = times[split == number], times[split == number + 1]
+            if len(here) and len(there) and (at := here.max()) == there.min():
+                found.append((before, behind, int((here == at).sum()), int((there == at).sum()), len(here), len(there)))
+        return cls(tuple(found))
+
+    def notes(self) -> dict[str, str]:
+        """Return what to note beside other counts; nothing where each time lies on one side."""
+        return {f"rows of one time on both sides of the cut between {before} and {behind}":
+                f"{n:,} {before}, {m:,} {behind}" for before, behind, n, m, _, _ in self.cuts}
+
+    def warnings(self, advice: str) -> list[str]:
+        """Return what to warn of: the order of lines decides about a hundredth of a part; ``advice``: what to do."""
+        found = [f"{m:,} of the {rows:,} {behind} rows have the time of {n:,} {before} rows"
+                 for before, behind, n, m, least, rows in self.cuts if min(n, m) >= WARNED * min(least, rows)]
+        if not found:
+            return []
+        return [f"{' and '.join(found)}: only the order of lines tells them apart, and with another order the split "
+                f"and all numbers are others. {advice}"]
+
+
+@dataclass(frozen=True)
+class HistoryTies:
+    """What equal times do to histories from events.
+
+    Args:
+        rows: all of them.
+        unseen: how many have an event of their user at their very time, which their history leaves out.
+        events: all that some row sees.
+        tied: how many of them share user and time with another: their order is that of the lines.
+    """
+
+    rows: int
+    unseen: int
+    events: int
+    tied: int
+
+    def notes(self) -> dict[str, str]:
+        """Return what to note beside other counts; nothing without ties."""
+        notes = {}
+        if self.unseen:
+            notes["rows with events of their user at the same time, which histories leave out"] = \
+                _of(self.unseen, self.rows)
+        if self.tied:
+            notes["events in the order of lines, at the same time as another of their user"] = \
+                _of(self.tied, self.events)
+        return notes
+
+    def warnings(self, advice: str) -> list[str]:
+        """Return what to warn of; ``advice``: what to do."""
+        found = []
+        if self.unseen and self.unseen >= HISTORIES_WARNED * self.rows:
+            found.append(f"{_of(self.unseen, self.rows)} rows have events of their user at the very same time. "
+                         f"Histories end strictly before a row, so they leave these out. {advice}")
+        if self.tied and self.tied >= HISTORIES_WARNED * self.events:
+            found.append(f"{_of(self.tied, self.events)} events of histories have the time of another event of their "
+                         f"user, and stand in the order of lines. {advice}")
         return found
 
 
