@@ -148,9 +148,12 @@ def check_stages(problem: Problem, config: Config, stages: Sequence[int]) -> Non
     for stage in stages:
         if config.fairness == "split" and rows < paths[stage]:
             smaller = ", or lower budget.paths" if stage == 2 else ""
+            all_rows = problem.data.rows["train"]
+            held, larger = f"a batch has {rows} rows", "Raise dataset.train.batch_size, use"
+            if all_rows < paths[stage]:  # no batch is large enough
+                held, larger = f"there are only {all_rows} train rows, so no batch has more", "Take more data, use"
             raise AmeirError(f"fairness=split shares each batch out among the paths of an update: stage {stage} has "
-                             f"{paths[stage]} paths and a batch has {rows} rows. Raise dataset.train.batch_size, use "
-                             f"fairness=full or fairness=uniform{smaller}.")
+                             f"{paths[stage]} paths and {held}. {larger} fairness=full or fairness=uniform{smaller}.")
     if stages:
         scoring = problem.data.subset("valid", budget.valid_rows, problem.seed)  # raises where negatives run out
     if stages and schema.task == "ctr":

@@ -15,6 +15,9 @@ VERBATIM = ("dataset.source", "paths.data", "paths.runs", "input", "events", "ou
             "separator", "columns", "positive")
 """Keys whose value is a path or a name: what the shell hands over is taken as it is where Hydra's grammar cannot."""
 
+LISTED = ("columns", "positive")
+"""Of those, the ones that may be lists."""
+
 
 def setting(key: str, value: object) -> str:
     """Return ``key=value`` quoted for a shell and for Hydra, to be copied from a message into a terminal."""
@@ -54,7 +57,7 @@ def _repaired(override: str, many: bool) -> str:
         return _override(key, value)
     if parsed.is_sweep_override():
         return override if many else _override(key, value)
-    if isinstance(parsed.value(), list | dict) and key != "columns":
+    if isinstance(parsed.value(), list | dict) and key not in LISTED:
         return _override(key, value)
     return override
 

@@ -198,6 +198,11 @@ class InferConfig:
         overwrite: replace a description that is there.
         time: its column with the time; none: rows are split at random; null: guessed.
         time_format: how its times are written; null: the values tell.
+        user: its column with the user; null: guessed.
+        item: its column with the item; null: guessed.
+        positive: the values of the label that are a click; null: guessed.
+        separator: between columns of text; null: told by the first lines.
+        columns: names of the columns of text without a header.
         debug: show the traceback of an error.
     """
 
@@ -208,6 +213,11 @@ class InferConfig:
     overwrite: bool = False
     time: str | None = None
     time_format: str | None = None
+    user: str | None = None
+    item: str | None = None
+    positive: Any = None
+    separator: str | None = None
+    columns: Any = None
     debug: bool = False
 
 

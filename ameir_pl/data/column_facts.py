@@ -10,11 +10,8 @@ from typing import Literal
 import polars as pl
 
 from ameir_pl.data.bad_rows import LINE, BadRows
-from ameir_pl.data.table_lists import vector
 from ameir_pl.data.table_sources import Source
 from ameir_pl.data.table_types import plain, raw, unfit
-from ameir_pl.data.table_values import scalars
-from ameir_pl.data.text_facts import PROSE, VECTOR, TextFacts, number_kind, text_facts
 from ameir_pl.data.time_names import is_named_like_time
 from ameir_pl.data.time_profile import TimeProfile, place_of, without_missing
 from ameir_pl.errors import AmeirError
@@ -25,10 +22,17 @@ WHOLE = 2**31
 """Bytes of files up to which the other rows are looked at for numbers that are none."""
 MISSING = ("\\N", "NULL", "null", "NaN", "nan", "<NA>", "#N/A")
 """Words that stand for a missing value wherever they are met."""
+SPLITTERS = ("|", ";", ",", "^", " ")
 GAPS = 0.1
 """Up to this share of a column of times may be none that can be read; they are named when the table is encoded."""
+LABELS = 1000
+"""Different values of a label that are kept."""
+UNREADABLE = 0.1
+"""Where a larger share of the lines cannot be read, the file is not what it is taken for."""
 TRIED = 200
 """Values that tell whether a column of text may be one of dates."""
+PROSE = 50
+"""Text of more characters on average is prose, unless it is a list of numbers."""
 Kind = Literal["int", "float", "text", "date", "list", "nested", "bytes", "empty"]
 _ID = re.compile(r"^(.{3,})ids?$")
 
@@ -48,10 +52,6 @@ class Facts:
         words: of its name, in lower case: ``hist_itemId`` has hist, item, id.
         mean_length: characters of a text value.
         variety: of a RecBole list, distinct elements for each element.
-        decimal, thousands: of numbers written as text.
-        gaps: words among its numbers that stand for a missing value.
-        left: why it can be no field, whatever its name; empty where it can.
-        note: what else is worth knowing.
         counts: whole numbers that grow from row to row, but for a hundredth of the rows, or are all different.
         times: how the times are written, of a column that looks or is named like one.
     """
@@ -70,11 +70,6 @@ class Facts:
     words: frozenset[str] = frozenset()
     mean_length: float = 0.0
     variety: float = 0.0
-    decimal: str = "."
-    thousands: str = ""
-    gaps: tuple[str, ...] = ()
-    left: str = ""
-    note: str = ""
     counts: bool = False
     times: TimeProfile | None = None
 
@@ -95,16 +90,27 @@ class Sample:
         facts: of each column.
         missing: the words for missing values that were met.
         rows: how many rows the whole table has; 0 where it was not read to its end.
+        labels: values of the label, the first of them.
+        bad, unread: the first lines that could not be read, in words, and how many there are.
     """
 
     table: pl.DataFrame
     facts: dict[str, Facts]
     missing: list[str] = field(default_factory=list)
     rows: int = 0
+    labels: tuple[str, ...] = ()
+    bad: list[str] = field(default_factory=list)
+    unread: int = 0
 
 
-def look(source: Source, limit: int = SAMPLE) -> Sample:
-    """Return what the first rows of a table show; raises ``AmeirError`` when it cannot be read."""
+def look(source: Source, limit: int = SAMPLE, *, label: str | None = None) -> Sample:
+    """Return what the first rows of a table show; raises ``AmeirError`` when it cannot be read.
+
+    Args:
+        source: the table.
+        limit: rows that are looked at closely.
+        label: a column whose values are kept, the first of them, also those of later rows.
+    """
     paths = source.paths()
     types = source.header(paths[0])
     parts: list[pl.DataFrame] = []
@@ -114,9 +120,13 @@ def look(source: Source, limit: int = SAMPLE) -> Sample:
     missing: list[str] = []
     numbers: list[str] = []
     read: list[tuple[Path, pl.DataFrame]] = []
-    bad = BadRows("fail", source.advice)
+    labels: dict[str, None] = {}
+    bad = BadRows("skip", source.advice)
     for path, chunk in source.tables(list(types), bad):
         rows += len(chunk)
+        if label in types and len(labels) < LABELS:
+            labels |= dict.fromkeys(raw(chunk, str(label)).unique(maintain_order=True).cast(pl.String, strict=False)
+                                    .drop_nulls().head(LABELS).to_list())
         if facts:
             read = [(path, chunk)]
         else:
@@ -141,9 +151,11 @@ def look(source: Source, limit: int = SAMPLE) -> Sample:
         facts = {name: column_facts(table[name], types[name]) for name in types}
         _add_times(facts, read, bad.unit, missing)
     facts = {name: _dates(f) for name, f in facts.items()}
+    if bad.skipped > UNREADABLE * (rows + bad.skipped):
+        raise AmeirError(f"{bad.first[0]} {source.advice}")
     if table.is_empty():
         raise AmeirError(f"{paths[0]}: the table has no rows.")
-    return Sample(table, facts, missing, rows)
+    return Sample(table, facts, missing, rows, tuple(labels), list(bad.first), bad.skipped)
 
 
 def _add_times(facts: dict[str, Facts], read: list[tuple[Path, pl.DataFrame]], unit: str, missing: list[str]) -> None:
@@ -193,14 +205,10 @@ def _confirmed(facts: Facts, values: pl.Series, missing: list[str]) -> Facts:
     values = plain(values)
     if values.dtype != pl.String:
         return replace(facts, kind="bytes", binary=False)
-    none = [*missing, *facts.gaps, ""]
-    numbers = values.set(values.str.strip_chars().is_in(none).fill_null(False), None).drop_nulls()
-    kind = number_kind(numbers, facts.decimal, facts.thousands)
+    kind = _number_kind(values.set(values.is_in(["", *missing]).fill_null(False), None).drop_nulls())
     if kind == facts.kind or kind == "empty" or (facts.kind == "float" and kind == "int"):
         return facts
-    if kind in ("int", "float"):
-        return replace(facts, kind=kind, binary=False)  # type: ignore[arg-type]
-    return replace(facts, kind="text", binary=False, decimal=".", thousands="", gaps=(), note="")
+    return replace(facts, kind=kind, binary=False)
 
 
 def _tidy(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
@@ -234,53 +242,34 @@ def column_facts(values: pl.Series, typed: str = "") -> Facts:
     kind: Kind
     if isinstance(values.dtype, pl.List):
         shown = " ".join(map(str, present[0].head(5).to_list()))
-        elements = present.explode().drop_nulls()
-        elements = elements.drop_nans() if elements.dtype.is_float() else elements
-        return Facts(name, "list", rows, elements.n_unique(), missing, shown, typed=typed, words=words,
-                     left=VECTOR if vector(elements) else "")
-    note, gaps = "", tuple[str, ...]()
-    if isinstance(values.dtype, pl.Duration):
-        values, note = scalars(values, "float"), "a duration, in seconds"
-        present = values.drop_nulls()
-    if values.dtype.is_float() and present.is_infinite().any():
-        endless = {float("inf"): "inf", float("-inf"): "-inf"}
-        gaps = tuple(word for number, word in endless.items() if (present == number).any())
-        note = f"{', '.join(gaps)} taken for missing"
-        present = present.filter(present.is_finite())
-        missing = rows - len(present)
-        if present.is_empty():
-            return Facts(name, "empty", rows, 0, missing, typed=typed, words=words)
-    about = TextFacts()
+        kind, distinct = "list", present.explode().n_unique()
+        return Facts(name, kind, rows, distinct, missing, shown, typed=typed, words=words)
     distinct = present.n_unique()
     if values.dtype == pl.String:
-        about = text_facts(present, words)
-        kind = about.kind  # type: ignore[assignment]
-        note, gaps, distinct = about.note, about.gaps, about.distinct or distinct
-        if gaps:
-            present = present.filter(~present.str.strip_chars().is_in(list(gaps)))
-            missing, distinct = rows - len(present), present.n_unique()
+        kind = _number_kind(present)
     elif values.dtype.is_temporal():
         kind = "date"
     elif values.dtype.is_float():
         kind = "int" if (present == present.round()).all() and (present.abs() <= 2**53).all() else "float"
     else:
         kind = "int" if present.cast(pl.Int64, strict=False).null_count() == 0 else "text"
-    splitter, length, low, high, variety = "", 0.0, 0.0, 0.0, 0.0
+    splitter, length = "", 0.0
+    low = high = variety = 0.0
     if typed == "token_seq":
         elements = present.cast(pl.String).str.split(" ").explode()
         variety = elements.n_unique() / len(elements)
     if kind == "text":
         text = present.cast(pl.String)
         length = float(text.str.len_chars().mean() or 0)  # type: ignore[arg-type]
-        splitter = about.splitter
+        splitter = _splitter(text)
     elif kind in ("int", "float"):
-        floats = scalars(present, "float", about.decimal, about.thousands)
+        floats = (present.str.strip_chars() if present.dtype == pl.String else present).cast(pl.Float64, strict=False)
         low, high = float(floats.min() or 0), float(floats.max() or 0)  # type: ignore[arg-type]
     counts = kind == "int" and missing == 0 and _counts(values)
     flags = set(present.unique().head(3).cast(pl.String).str.to_lowercase().str.replace(r"\.0*$", "").to_list())
     binary = missing == 0 and flags in ({"0", "1"}, {"true", "false"})
     facts = Facts(name, kind, rows, distinct, missing, example, low, high, binary, splitter, typed, words, length,
-                  variety, about.decimal, about.thousands, gaps, about.left, note, counts)
+                  variety, counts)
     return _dates(replace(facts, times=_times(facts, values, present)))
 
 
@@ -297,3 +286,34 @@ def name_words(name: str) -> frozenset[str]:
         match = _ID.match(word.lower())
         words |= {match.group(1), "id"} if match else {word.lower()}
     return frozenset("id" if word == "ids" else word for word in words)
+
+
+def _number_kind(text: pl.Series) -> Kind:
+    """Whether all of some strings are whole numbers of 64 bits, numbers, or neither; leading zeros make text."""
+    if text.is_empty():
+        return "empty"
+    stripped = text.str.strip_chars()
+    if stripped.str.contains(r"^[+-]?0\d").any():
+        return "text"
+    if stripped.str.contains(r"^[+-]?\d+(?:\.0*)?$").all():
+        digits = stripped.str.replace(r"\.0*$", "")
+        return "int" if digits.cast(pl.Int64, strict=False).null_count() == 0 else "text"
+    floats = stripped.cast(pl.Float64, strict=False)
+    return "float" if floats.is_finite().fill_null(False).all() else "text"
+
+
+def _splitter(text: pl.Series) -> str:
+    """What stands between the elements of most values, where the elements are short and come again; else nothing."""
+    prose = float(text.str.len_chars().mean() or 0) > PROSE  # type: ignore[arg-type]
+    for splitter in SPLITTERS:
+        has = text.str.strip_chars().str.contains(splitter, literal=True)
+        if float(has.mean() or 0) < 0.5:  # type: ignore[arg-type]
+            continue
+        elements = text.str.split(splitter).explode().str.strip_chars()
+        elements = elements.filter(elements != "")
+        if (splitter == " " or prose) and not elements.str.contains(r"^-?\d+$").all():
+            continue  # words of a sentence
+        length = float(elements.str.len_chars().mean() or 99)  # type: ignore[arg-type]
+        if length <= 20 and elements.n_unique() <= 0.5 * len(elements):
+            return splitter
+    return ""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ameir_pl.data.column_facts import PROSE, Facts
-from ameir_pl.data.list_text import SAYS
 from ameir_pl.data.table_fields import reserved
-from ameir_pl.data.time_names import TIME
-from ameir_pl.errors import AmeirError, did_you_mean
-from ameir_pl.pages import page
 
-USER = ("user", "uid", "member", "customer", "visitor", "viewer", "account", "client", "reviewer", "buyer")
+USER = ("user", "usr", "uid", "member", "customer", "cust", "visitor", "viewer", "account", "client", "reviewer",
+        "buyer", "household", "hh", "subscriber", "consumer", "shopper", "player", "reader", "listener", "patron",
+        "borrower", "guest", "person", "username", "nickname", "msisdn", "nutzer", "benutzer", "kunde", "usuario",
+        "cliente", "utilisateur", "utente")
 TRAITS = frozenset({"age", "gender", "sex", "occupation", "job", "zip", "zipcode", "city", "state", "country", "region",
                     "income", "education", "segment", "cms", "shopping", "pvalue"})
 ITEM = frozenset({"item", "iid", "ad", "adgroup", "product", "movie", "article", "video", "sku", "asin", "campaign",
@@ -53,47 +52,6 @@ class Guess:
     used: bool = True
 
 
-def user_column(facts: Iterable[Facts]) -> str:
-    """Return the column that names the user, by its name; empty where none does."""
-    columns = [f for f in facts if f.kind in ("int", "text") and not f.missing and not f.splitter]
-    found = [(USER.index(word), "id" not in f.words, i) for i, f in enumerate(columns) for word in f.words & set(USER)
-             if len(f.words - {"id", "code", "no", word}) == 0]
-    return columns[min(found)[2]].name if found else ""
-
-
-def label_threshold(facts: dict[str, Facts], label: str | None, where: str) -> float | None:
-    """Return from which value on the label is a click; None where it is 0 and 1.
-
-    Raises:
-        AmeirError: no label is named, with those there could be; or the column cannot be one.
-    """
-    binary = [f.name for f in facts.values() if f.binary]
-    graded = [f.name for f in facts.values() if not f.missing and f.kind in ("int", "float") and 2 < f.distinct <= FEW
-              and f.high <= 100]
-    candidates = (f"Columns of 0 and 1: {', '.join(binary)}." if binary else "No column holds only 0 and 1.") + (
-        f" Columns of few numbers, which can be one from a threshold on: {', '.join(graded)}." if graded else "")
-    if label is None:
-        timed = any(f.kind == "date" or f.words & TIME for f in facts.values())
-        next_item = timed and user_column(facts.values()) and any(
-            f.words & ITEM and f.kind in ("int", "text") for f in facts.values())
-        without = " Without a label, users, items and times make a table for next-item models: write `task: " \
-                  f"retrieval` as {page('your-own-data.md')} shows." if next_item else ""
-        raise AmeirError(f"{where}: name the column with the label: label=COLUMN. {candidates}{without}")
-    if label not in facts:
-        raise AmeirError(f"{where}: there is no column '{label}'.{did_you_mean(label, facts)} {candidates}")
-    f = facts[label]
-    if f.binary:
-        return None
-    if f.missing:
-        raise AmeirError(f"{where}, column '{label}': {f.missing} of {f.rows} rows have no label. Fill them, or take "
-                         f"another column. {candidates}")
-    if f.kind not in ("int", "float") or f.distinct < 2:
-        raise AmeirError(f"{where}, column '{label}': {f.seen}; a label is 0 and 1, or a number that is a click from a "
-                         f"threshold on. {candidates}")
-    top = f.low + 0.75 * (f.high - f.low)
-    return float(int(top)) if f.kind == "int" else round(top, 6)
-
-
 def group_of(f: Facts, user: frozenset[str]) -> str:
     """Return a field's group by the words of its name; ``user`` are those of the user's column, if there is one.
 
@@ -108,15 +66,6 @@ def group_of(f: Facts, user: frozenset[str]) -> str:
 
 def guess(f: Facts, user: frozenset[str]) -> Guess:
     """Return what a column is taken for; ``user`` as for :func:`group_of`."""
-    taken = _guess(f, user)
-    numbers = taken.entry.get("type") == "dense" or taken.entry.get("dtype") in ("int", "float")
-    how: dict[str, Any] = {"decimal": f.decimal} if numbers and f.decimal != "." else {}
-    how |= {"thousands": f.thousands} if numbers and f.thousands else {}
-    how |= {"missing": list(f.gaps)} if f.gaps else {}
-    return replace(taken, entry=taken.entry | how, why=f"{taken.why}; {f.note}" if f.note else taken.why)
-
-
-def _guess(f: Facts, user: frozenset[str]) -> Guess:
     group = group_of(f, user)
     entry: dict[str, Any] = {"name": f.name, "type": "categorical", "dtype": "int" if f.kind == "int" else "str",
                              "group": group}
@@ -124,8 +73,6 @@ def _guess(f: Facts, user: frozenset[str]) -> Guess:
         return Guess(entry, "no field may have its name; give it another, with `from`", False)
     if f.counts and INDEX.match(f.name):
         return Guess(entry, "numbers the rows (an index)", False)
-    if f.left:
-        return Guess(entry, f.left, False)
     if f.kind in ("empty", "nested", "bytes") or f.distinct == 1 and not f.missing:
         why = {"empty": "no value", "nested": "nested values",
                "bytes": "bytes that are not UTF-8 text"}.get(f.kind, "the same value in every row")
@@ -139,7 +86,7 @@ def _guess(f: Facts, user: frozenset[str]) -> Guess:
         if f.kind == "list":
             entry["dtype"] = "str"
         return Guess({"name": f.name, "type": "multivalent", "dtype": "str", "group": group, **splitter},
-                     "a list" if f.kind == "list" else SAYS.get(f.splitter, f"'{splitter['splitter']}' in most values"))
+                     "a list" if f.kind == "list" else f"'{splitter['splitter']}' in most values")
     if f.kind == "date":
         return Guess(entry, "a date", False)
     is_key = bool(f.words & {*USER, "id"}) or f.typed == "token"
@@ -163,7 +110,7 @@ def _guess(f: Facts, user: frozenset[str]) -> Guess:
 def is_past(f: Facts) -> bool:
     """Whether a column is a list that its name calls a history."""
     listed = f.kind == "list" or bool(f.splitter) or f.typed == "token_seq"
-    return listed and bool(f.words & PAST) and not reserved(f.name) and not f.left
+    return listed and bool(f.words & PAST) and not reserved(f.name)
 
 
 def meant(f: Facts, fields: Iterable[Facts]) -> Facts | None:

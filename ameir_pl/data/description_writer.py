@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,14 @@ import yaml
 from ameir_pl.data.bad_rows import LINE, BadRows
 from ameir_pl.data.column_facts import Facts, Sample
 from ameir_pl.data.column_rules import Guess, meant
-from ameir_pl.data.list_text import FORMS, parse
+from ameir_pl.data.separators import named
+from ameir_pl.data.table_label import LabelRule, label_words
+from ameir_pl.data.table_sources import Source
 from ameir_pl.data.table_times import Clock
 from ameir_pl.data.table_types import raw
+from ameir_pl.data.table_values import scalars
 from ameir_pl.data.time_columns import TimeChoice
+from ameir_pl.data.user_columns import UserChoice
 from ameir_pl.pages import page
 
 MAX_LEN = 50
@@ -42,30 +47,39 @@ class DescriptionWriter:
         """Add an entry of a list, as a comment where it is not used."""
         self.add(f"{' ' * indent}{'' if used else '# '}- {plain(entry)}", why)
 
-    def guess(self, f: Facts, g: Guess) -> None:
+    def note(self, text: str) -> None:
+        """Add a comment, and show it."""
+        self.add("", text)
+        self.lines.append(text)
+
+    def guess(self, f: Facts, g: Guess, remark: str = "") -> None:
         """Add a column's line."""
         why = f"{g.why}; {f.seen}" if g.used else f"left out: {g.why}; {f.seen}"
+        if remark:
+            why += f"; {remark}"
         self.entry(g.entry, why, used=g.used)
         words = g.entry.get("type", "") + (f", {g.entry['group']}" if "group" in g.entry else "")
-        self.lines.append(f"{f.name}: {words if g.used else 'left out'} ({g.why}; {f.seen})")
+        remark = f"; {remark}" if remark else ""
+        self.lines.append(f"{f.name}: {words if g.used else 'left out'} ({g.why}; {f.seen}{remark})")
 
-    def top(self, input_: str, label: str, threshold: float | None, user: str, time: TimeChoice) -> None:
+    def top(self, source: Source, label: str, rule: LabelRule, why: str, user: UserChoice, time: TimeChoice) -> None:
         """Add what comes before the fields."""
         facts = self.sample.facts
-        self.add(f"input: {plain(input_)}", "")
+        self.add(f"input: {plain(source.input)}", "")
+        if source.separator:
+            self.add(f"separator: {plain(named(source.separator))}", "as separator= says")
+        if source.columns:
+            self.add(f"columns: {plain(list(source.columns))}", "as columns= says")
         if self.sample.missing:
             self.add(f"missing: {plain(self.sample.missing)}", "words that stand for a missing value")
         self.add("task: ctr", "")
         self.add(f"label: {plain(label)}", facts[label].seen)
         self.lines.append(f"{label}: label ({facts[label].seen})")
-        if threshold is not None:
-            values = raw(self.sample.table, label).cast(pl.Float64, strict=False)
-            share = float((values >= threshold).mean() or 0)  # type: ignore[arg-type]
-            number = int(threshold) if threshold == int(threshold) else threshold
-            self.add(f"threshold: {number}", f"at least as much is a click: {100 * share:.1f} % of the rows")
-            self.lines.append(f"{label}: a click from {number} on, {100 * share:.1f} % of the rows")
-        if user:
-            self.add(f"user: {plain(user)}", "the name says so")
+        self._rule(label, rule, why)
+        if user.column:
+            self.add(f"user: {plain(user.column)}", user.why)
+        for note in user.notes:
+            self.note(note)
         if time.clock is not None:
             column = time.column
             self.add(f"time: {plain(column)}", f"{facts[column].seen}; {_unit(time.clock)}")
@@ -90,8 +104,33 @@ class DescriptionWriter:
             self.add("", f"{name}: looks like a time and was not taken: {reason}")
             self.lines.append(f"{name}: looks like a time and was not taken: {reason}")
 
-    def time_parts(self, sample: Sample, choice: TimeChoice, names: set[str]) -> None:
-        """Add the hour and the weekday of the time, where it tells them and they vary."""
+    def _rule(self, label: str, rule: LabelRule, why: str) -> None:
+        """Add what of the label is a click."""
+        given, reason = raw(self.sample.table, label), f"; {why}" if why else ""
+        if rule.threshold is not None:
+            share = float((scalars(given, "float") >= rule.threshold).mean() or 0)  # type: ignore[arg-type]
+            number = int(rule.threshold) if rule.threshold == int(rule.threshold) else rule.threshold
+            self.add(f"threshold: {number}", f"at least as much is a click: {100 * share:.1f} % of the rows{reason}")
+            self.lines.append(f"{label}: a click from {number} on, {100 * share:.1f} % of the rows{reason}")
+        elif rule.positive:
+            clicks = label_words(pl.Series(rule.positive, dtype=pl.String)).to_list()
+            share = float(label_words(given).is_in(clicks).mean() or 0)  # type: ignore[arg-type]
+            self.add(f"positive: {plain([_typed(word) for word in rule.positive])}",
+                     f"a click: {100 * share:.1f} % of the rows{reason}")
+            if rule.negative:
+                self.add(f"negative: {plain([_typed(word) for word in rule.negative])}", "none")
+            shown = ", ".join(word or "an empty value" for word in rule.negative) or "every other value"
+            self.lines.append(f"{label}: {', '.join(rule.positive)} is a click, {shown} is none, "
+                              f"{100 * share:.1f} % of the rows{reason}")
+
+    def time_parts(self, sample: Sample, choice: TimeChoice, names: set[str], left_out: Mapping[str, str]) -> None:
+        """Add the hour and the weekday of the time, where it tells them and they vary.
+
+        Args:
+            sample, choice: of the table.
+            names: of fields that there are.
+            left_out: those that were tried in vain → why.
+        """
         clock, time = choice.clock, choice.column
         if clock is None or not clock.since_1970:
             return
@@ -102,7 +141,9 @@ class DescriptionWriter:
             name = f"{time}_{part}" if part == time else part
             if distinct > 1 and name not in names:
                 self.entry({"name": name, "from": time, "part": part, "group": "context"},
-                           f"of {time}, UTC; {distinct} distinct")
+                           f"{left_out.get(name, f'of {time}, UTC')}; {distinct} distinct", used=name not in left_out)
+                if name in left_out:
+                    self.lines.append(f"{name}: left out ({left_out[name]})")
 
     def lists(self, past: list[Facts], used: dict[str, Facts], everything: dict[str, Facts], sample: Sample) -> None:
         """Add histories that lie in the rows as lists."""
@@ -134,8 +175,7 @@ class DescriptionWriter:
             if _padded(lists):
                 entry["padding"] = "0"
             fits = bool((lengths == length).all())
-            seen = f"{columns[0].seen}; {columns[0].note}".removesuffix("; ")
-            why = seen + (f"; means the same as {key}" if key in owners else "") if fits else \
+            why = (f"{columns[0].seen}" + (f"; means the same as {key}" if key in owners else "")) if fits else \
                 f"left out: its lists are not as long as those of {entries[0][0]['name']}"
             entries.append((entry, why, fits))
             self.lines.append(f"{', '.join(names)}: {f'behavior {key}' if fits else 'left out'} ({why})")
@@ -148,9 +188,7 @@ class DescriptionWriter:
 
 def _as_lists(values: pl.Series, f: Facts) -> pl.Series:
     if isinstance(values.dtype, pl.List):
-        return values.cast(pl.List(pl.String)).list.drop_nulls()
-    if f.splitter in FORMS:
-        return parse(values, f.splitter)[0].list.drop_nulls().fill_null([])  # type: ignore[arg-type]
+        return values.cast(pl.List(pl.String))
     text = values.str.strip_chars()
     return text.str.replace_all(r"\s+", " ").str.split(f.splitter or " ").zip_with(
         text.fill_null("") != "", pl.Series([[]], dtype=pl.List(pl.String)))
@@ -162,6 +200,11 @@ def _padded(lists: list[pl.Series]) -> bool:
     ends = joined.list.last() == "0"
     runs = joined.list.join(" ").str.contains(r"(?:^| )0 (?:0 )*[^0 ]")
     return bool(ends.any()) and float(runs.mean() or 0) < 0.01  # type: ignore[arg-type]
+
+
+def _typed(word: str) -> str | int:
+    """A value of the label as YAML writes it."""
+    return int(word) if word.lstrip("-").isdecimal() and str(int(word)) == word else word
 
 
 def _unit(clock: Clock) -> str:

@@ -58,7 +58,9 @@ class BatchSampler(DistributedSampler[Draw]):
             raise AmeirError("The split has no rows to load.")
         size = min(batch_size, len(rows))
         if size < world and drop_last:
-            raise AmeirError(f"A batch of {size} rows cannot be shared by {world} processes; take a larger batch_size.")
+            more = "take a larger batch_size" if size < len(rows) else (
+                f"there are only {len(rows)} train rows: take fewer processes (trainer.devices), or more data")
+            raise AmeirError(f"A batch of {size} rows cannot be shared by {world} processes; {more}.")
         super().__init__(rows, world, rank, shuffle, seed, drop_last)  # type: ignore[arg-type]  # its length is all
         self.rows, self.batch_size, self.world, self._first = rows, size, world, 0
         self._same = same

@@ -9,6 +9,7 @@ import polars as pl
 
 from ameir_pl.data.column_facts import Facts, Sample
 from ameir_pl.data.label_leaks import Leak, leak_of
+from ameir_pl.data.table_label import LabelRule, label_clicks
 from ameir_pl.data.table_types import raw
 
 EACH = 5
@@ -17,17 +18,17 @@ LEAST = 100
 """Rows from which on a column is left out for what it tells; with fewer the encoding warns."""
 
 
-def sample_leaks(sample: Sample, label: str, threshold: float | None, columns: Iterable[Facts]) -> dict[str, Leak]:
+def sample_leaks(sample: Sample, label: str, rule: LabelRule, columns: Iterable[Facts]) -> dict[str, Leak]:
     """Return the columns of a sample that give the label away, by name; none where the label has not two values.
 
     Args:
         sample: with the label.
         label: its column.
-        threshold: from which on it is a click; None where it has two values.
+        rule: what of its values is a click.
         columns: those to look at.
     """
-    clicked = _clicked(raw(sample.table, label), threshold)
-    if clicked is None or len(clicked) < LEAST:
+    clicked = label_clicks(raw(sample.table, label), rule)
+    if len(clicked) < LEAST:
         return {}
     there = np.flatnonzero(clicked.is_not_null().to_numpy())
     scored = np.arange(len(there)) % EACH == EACH - 1
@@ -42,13 +43,6 @@ def sample_leaks(sample: Sample, label: str, threshold: float | None, columns: I
         if leaks:
             found[column.name] = max(leaks, key=lambda leak: leak.auc)
     return found
-
-
-def _clicked(values: pl.Series, threshold: float | None) -> pl.Series | None:
-    if threshold is not None:
-        return values.cast(pl.Float64, strict=False) >= threshold
-    distinct = values.drop_nulls().unique().sort()
-    return values == distinct[1] if len(distinct) == 2 else None
 
 
 def _values(values: pl.Series, column: Facts) -> Iterator[np.ndarray]:

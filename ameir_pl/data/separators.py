@@ -30,6 +30,11 @@ def separator_error(separator: str) -> str:
     return ""
 
 
+def named(separator: str) -> str:
+    """Return how a description names a separator."""
+    return {"\t": "tab", " ": "blank", BLANKS: "blanks", "\x01": "\\x01"}.get(separator, separator)
+
+
 def single(separator: str) -> bool:
     """Whether a separator is one character, as parsers take it."""
     return len(separator) == 1

@@ -19,13 +19,13 @@ from ameir_pl.data.table_columns import (
     behavior_lists,
     field_output,
     key_output,
-    label_output,
     split_output,
     time_output,
 )
 from ameir_pl.data.table_description import Behaviors, read_description
 from ameir_pl.data.table_encoder import Events, encode_table
 from ameir_pl.data.table_fields import FieldSpec
+from ameir_pl.data.table_label import label_output
 from ameir_pl.data.table_plan import LABEL, LISTED, SPLIT, Plan
 from ameir_pl.data.table_reader import TableReader
 from ameir_pl.data.table_times import Clock
@@ -35,6 +35,10 @@ from ameir_pl.schema import Field
 
 BUCKET = 2**28
 """Bytes of event files for each range of users that events are sorted in."""
+
+
+class NoEvents(AmeirError):
+    """None of the events is of a user of the rows."""
 
 
 @DATASETS.register("table")
@@ -137,7 +141,7 @@ class Table(Dataset):
             strays = tables.notes.get("events of users without a row, left out", 0)
             rows = event_reader.tally.rows
             if rows == 0 or strays == rows:
-                raise AmeirError(
+                raise NoEvents(
                     f"{event_reader.path}, column '{behaviors.user if behaviors else ''}': none of its "
                     f"{rows} events is of a user of {reader.path} (column '{about.user}')"
                     f"{event_reader.beside(behaviors.user if behaviors else '', reader, about.user)}. Are these the "
@@ -150,7 +154,7 @@ class Table(Dataset):
         """The clock of the rows, and the outputs that need none of the events'."""
         about = self.description
         clock = reader.clock(about.time, "time", about.time_format) if about.time and self._needs_time() else None
-        outputs = [label_output(about.label, about.threshold, LABEL)]
+        outputs = [label_output(about.label, about.label_rule, LABEL)]
         for f in about.fields:
             if f.part is None:
                 outputs.append(field_output(f))

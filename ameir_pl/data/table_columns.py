@@ -125,24 +125,6 @@ def behavior_lists(fields: Sequence[FieldSpec], prefix: str) -> Output:
                   lambda table, bad, path: side_by_side(table, fields, bad, path, made), True)
 
 
-def label_output(column: str, threshold: float | None, name: str) -> Output:
-    """Return the output of the label: 0 and 1 (or false and true), or whether a number is at least ``threshold``."""
-    def turn(table: pl.DataFrame, bad: BadRows, path: Path) -> pl.DataFrame:
-        given = raw(table, column)
-        if threshold is None:
-            words = given.str.strip_chars().str.to_lowercase().replace({"true": "1", "false": "0"}) \
-                if given.dtype == pl.String else given
-            values = scalars(words, "float")
-            wrong = ~values.is_in([0.0, 1.0]).fill_null(False)
-            return bad.drop(table.with_columns(values.cast(pl.UInt8, strict=False).alias(MADE + name)), wrong, path,
-                            column, "0 or 1 (or a `threshold` in the description, from which on a number is a click)")
-        values = scalars(given, "float")
-        made = (values >= threshold).cast(pl.UInt8).alias(MADE + name)
-        return bad.drop(table.with_columns(made), values.is_null(), path, column, "a number")
-
-    return Output((name,), (column,), "label", turn)
-
-
 def key_output(column: str, name: str, place: str, gaps: bool = False) -> Output:
     """Return the output of a column that is compared with one of another table: as text, 3.0 as 3, without blanks.
 

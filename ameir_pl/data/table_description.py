@@ -12,10 +12,11 @@ from ameir_pl.data.file_kinds import FORMATS
 from ameir_pl.data.separators import NAMES, separator_error
 from ameir_pl.data.splits import GivenSplit, RandomSplit, Split, TimeSplit
 from ameir_pl.data.table_fields import FIELD_KEYS, FieldSpec, Order, check_fields, read_field, read_time_format
+from ameir_pl.data.table_label import LABEL_KEYS, LabelRule, read_label_rule
 from ameir_pl.data.table_sources import Source
 
 SOURCE_KEYS = ("input", "format", "separator", "columns", "quotes")
-KEYS = (*SOURCE_KEYS, "missing", "task", "label", "threshold", "split", "min_categr_count", "user", "time",
+KEYS = (*SOURCE_KEYS, "missing", "task", "label", *LABEL_KEYS, "split", "min_categr_count", "user", "time",
         "time_format", "item", "core", "join", "fields", "behaviors")
 JOIN_KEYS = (*SOURCE_KEYS, "on", "key")
 BEHAVIOR_KEYS = (*SOURCE_KEYS, "max_len", "order", "user", "time", "time_format", "join", "fields")
@@ -74,7 +75,7 @@ class Description:
         source: the files with the rows.
         joins: side tables of the rows.
         fields: categorical, multivalent and dense.
-        label: its column; with a threshold, a value of at least as much is a click.
+        label, label_rule: its column, and what of its values is a click.
         split, split_column, rule: which rows train, validate and test; the column that says so; in words.
         behaviors: None without histories.
         missing: words that stand for a missing value, beside the empty one.
@@ -90,7 +91,7 @@ class Description:
     joins: tuple[Join, ...] = ()
     fields: tuple[FieldSpec, ...] = ()
     label: str = ""
-    threshold: float | None = None
+    label_rule: LabelRule = LabelRule()
     split: Split = RandomSplit(SHARE, SHARE)
     split_column: str = ""
     rule: str = ""
@@ -143,14 +144,14 @@ def read_description(path: Path) -> Description:
                                   "interactions, or one and `behaviors`.")
     user = top.text("user", behaviors.user if behaviors else "")
     time = top.text("time", column if isinstance(split, TimeSplit) else behaviors.time if behaviors else "")
-    return Description(path, "ctr", _source(top), _joins(top), placed, label, top.number("threshold"), split, column,
+    return Description(path, "ctr", _source(top), _joins(top), placed, label, read_label_rule(top), split, column,
                        rule, behaviors, top.words("missing"), user, time, time_format=read_time_format(top),
                        split_is_default="split" not in top and isinstance(split, RandomSplit))
 
 
 def _retrieval(top: Section) -> Description:
     """One line a user and an item; leave one out."""
-    for key in ("label", "threshold", "split", "fields", "join", "min_categr_count"):
+    for key in ("label", *LABEL_KEYS, "split", "fields", "join", "min_categr_count"):
         if key in top:
             raise top.error(key, "is for task: ctr; retrieval takes user, item, time, core and behaviors.max_len.")
     section = top.section("behaviors", ("max_len",))

@@ -30,7 +30,8 @@ def predict_split(model: Ameir, x: Inputs, paths: Sequence[Architecture]) -> Ten
     """
     if len(x) * world() < len(paths):
         raise AmeirError(f"fairness=split splits a batch among {len(paths)} paths, but this one has "
-                         f"{len(x) * world()} rows. Raise dataset.train.batch_size.")
+                         f"{len(x) * world()} rows. Raise dataset.train.batch_size where there are more train rows, "
+                         "else use fairness=full or fairness=uniform.")
     if len({p.interactions for p in paths}) > 1:
         return _split_interactions(model, x, paths)
     sizes = group_sizes(len(x), len(paths), rank(), world())

@@ -106,7 +106,7 @@ def test_target_attention_and_stages_that_beauty_does_not_have(beauty: Tiny) -> 
 
 
 def test_a_missing_stage_is_named_with_its_command(tiny: Tiny, finished: Tiny) -> None:
-    command = "python search.py dataset=movielens run=default stage="
+    command = "ameir search dataset=movielens .*run=default stage="
     for main, more, message in (
             (search.main, "stage=2", f"Stage 2 needs the result of stage 1.* {command}1"),
             (search.main, "stage=3", f"Stage 3 needs the result of stage 1.* {command}1"),
@@ -131,7 +131,7 @@ def test_a_run_without_a_bundle_names_derive(copied: Tiny) -> None:
     for file in (copied.folder() / "model").iterdir():
         file.unlink()
     (copied.folder() / "model").rmdir()
-    with pytest.raises(AmeirError, match="no derived AMEIR-C.*ameir derive dataset=movielens run=default"):
+    with pytest.raises(AmeirError, match="no derived AMEIR-C.*ameir derive dataset=movielens .*run=default"):
         finetune.main(copied())
 
 
@@ -240,3 +240,15 @@ def test_a_split_of_one_class_is_named_before_anything_is_trained(split: str, la
                                 encoded=SimpleNamespace(columns={"label": labels}, splits=splits))
     with pytest.raises(AmeirError, match=f"mine: all 2 {split} rows have the label {label:g}; AUC needs both"):
         check_labels(data)
+
+
+def test_a_small_table_is_not_told_to_raise_the_batch(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2},u{i % 5},i{i % 4},{1_700_000_000 + i}\n" for i in range(10))
+    (tmp_path / "t.csv").write_text("click,user,item,time\n" + rows)
+    (tmp_path / "t.yaml").write_text("input: t.csv\nlabel: click\nfields: [{name: user}, {name: item}]\n"
+                                     "split: {type: random, valid: 0.2, test: 0.2}\n")
+    with pytest.raises(AmeirError, match="stage 2 has 50 paths and there are only 6 train rows.* Take more data, use "
+                                         "fairness=full") as caught:
+        search.main(["dataset=table", f"dataset.source={tmp_path / 't.yaml'}", "stage=all", "budget=demo", "logger=csv",
+                     f"paths.data={tmp_path}", f"paths.runs={tmp_path / 'runs'}", "run=x"])
+    assert "Raise dataset.train.batch_size" not in str(caught.value)

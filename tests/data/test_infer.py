@@ -115,7 +115,7 @@ def test_ids_of_another_kind_are_not_shared(tmp_path: Path) -> None:
 def test_recbole_files_load_with_those_beside_them(tmp_path: Path) -> None:
     write_movielens(tmp_path)
     text, about = inferred(tmp_path / "ml-100k.inter", "rating")
-    assert about.threshold == 4 and [j.on for j in about.joins] == ["user_id", "item_id"]
+    assert about.label_rule.threshold == 4 and [j.on for j in about.joins] == ["user_id", "item_id"]
     assert about.behaviors is not None and {b.name for b in about.behaviors.fields} >= {"item_id", "rating", "class"}
     assert {f.name: f.group for f in about.fields}["gender"] == "user"
     assert "join:" in text and "# - {name: movie_title" in text
@@ -143,7 +143,7 @@ def test_real_samples_run_as_guessed(real: Path, tmp_path: Path) -> None:
 def test_without_a_label_the_candidates_are_named(tmp_path: Path) -> None:
     path = tmp_path / "shop.parquet"
     shop().write_parquet(path)
-    for label, expected in ((None, "label=COLUMN"), ("clicked", "'clicked_ad'"), ("category", "a label is 0 and 1")):
+    for label, expected in ((None, "label=COLUMN"), ("clicked", "'clicked_ad'"), ("category", "which are a click")):
         with pytest.raises(AmeirError) as caught:
             infer_description(str(path), label, tmp_path / "shop.yaml")
         assert expected in str(caught.value) and "Columns of 0 and 1: clicked_ad." in str(caught.value)
