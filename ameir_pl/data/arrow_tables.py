@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ameir_pl.data.arrow_types import known_types
 from ameir_pl.data.bad_rows import LINE
 from ameir_pl.data.file_kinds import STREAM, FileKind
 from ameir_pl.errors import AmeirError
@@ -45,7 +46,7 @@ def arrow_tables(path: Path, kind: FileKind, columns: Mapping[str, str], advice:
         for batch in batches:
             # Dotted names are nested values to Arrow: what was not asked for by its own name is left out.
             named = [name or _UNNAMED for name in batch.schema.names]  # Polars would call it otherwise
-            table = pl.from_arrow(pa.Table.from_batches([batch]).rename_columns(named))
+            table = pl.from_arrow(known_types(pa.Table.from_batches([batch]).rename_columns(named)))
             if not isinstance(table, pl.DataFrame):
                 raise AmeirError(f"{path}: no table. {advice}")
             numbers = pl.int_range(row, row + len(batch), dtype=pl.Int64, eager=True).alias(LINE)
