@@ -18,6 +18,8 @@ from ameir_pl.cli.trainer_keys import Limits
 from ameir_pl.data import AmeirDataModule
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.nn.operations import names as operation_names
+from ameir_pl.progress import console
+from ameir_pl.reports.chance import FEW, auc_error
 from ameir_pl.search.problem import Problem
 from ameir_pl.space.architecture import Architecture
 from ameir_pl.space.sampling import FAIRNESS
@@ -161,6 +163,15 @@ def check_stages(problem: Problem, config: Config, stages: Sequence[int]) -> Non
         if labels.min() == labels.max():
             raise AmeirError(f"The {len(labels)} validation rows that would score candidates all have the label "
                              f"{int(labels[0])}; AUC needs both. Raise budget.valid_rows={budget.valid_rows}.")
+        fewer = int(min(labels.sum(), len(labels) - labels.sum()))
+        if fewer < FEW:
+            more = (f"Raise budget.valid_rows={budget.valid_rows}" if len(labels) < problem.data.rows["valid"] else
+                    "Take more data, or a larger share of them for validation")
+            which = "clicks" if labels.mean() <= 0.5 else "no clicks"
+            error = auc_error(0.5, fewer, len(labels) - fewer)
+            console().print(f"Warning: of the {len(labels):,} validation rows that score candidates {fewer} are "
+                            f"{which}: the AUC of a candidate has a standard error of up to {error:.2f}, more than "
+                            f"candidates differ. {more}.", markup=False)
 
 
 def check_limits(data: AmeirDataModule, limits: Limits) -> None:

@@ -36,5 +36,5 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
         row = Result(valid, test, network, embedding, known.get("seconds", 0.0), known.get("epochs", 0),
                      known.get("best_epoch", 0), full).to_dict()
         metrics = update_metrics(problem, session.dataset.protocol, {bundle.variant: row}, {})
-        show({**metrics, "models": {bundle.variant: row}}, [path])
+        show({**metrics, "models": {bundle.variant: metrics["models"][bundle.variant]}}, [path])
         return metrics

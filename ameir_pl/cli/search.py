@@ -14,7 +14,8 @@ from ameir_pl.cli.finetune import finetune_variants, finished
 from ameir_pl.cli.setup import Session, fill_stages, open_session
 from ameir_pl.models.cost import trainable_parameters
 from ameir_pl.progress import console
-from ameir_pl.reports.table import METRICS, read_metrics, show
+from ameir_pl.reports.chance import reference
+from ameir_pl.reports.table import METRICS, read_metrics, show, with_errors
 from ameir_pl.search.assembly import VARIANTS, assembled
 from ameir_pl.search.journal import unfinished
 from ameir_pl.search.pipeline import Result, measure, require_earlier, run_stage, stages_to_run
@@ -31,8 +32,9 @@ def show_stage(session: Session, stage: int) -> dict[str, Any]:
     seconds = problem.folder.summary(stage)["seconds"]
     row = Result(valid, test, network, embedding, seconds, 0, 0, full).to_dict()
     metrics = {"dataset": problem.schema.dataset, "seed": problem.seed, "protocol": session.dataset.protocol,
-               "models": {f"{variant}, inherited": row}, "seconds": {f"stage{stage}": seconds},
-               "warnings": problem.data.warnings}
+               "rows": problem.data.rows, "seconds": {f"stage{stage}": seconds}, "warnings": problem.data.warnings,
+               "models": {f"{variant}, inherited": with_errors(row, problem.data.rows, problem.data.clicks)},
+               **reference(problem.data)}
     show(metrics, [problem.folder.stage(stage)])
     return metrics
 

@@ -32,9 +32,6 @@ from ameir_pl.schema import Schema
 BEST = "best.yaml"
 SAMPLERS = ("grid", "optuna")
 OWN = ("sampler", "trials", "learning_rates", "weight_decays", "dropouts", "run", "launcher")
-INSTEAD = {"dataset.train.learning_rate": "say learning_rates=[NUMBER]",
-           "dataset.train.weight_decay": "say weight_decays=[NUMBER]", "measure_test": "test rows are left alone",
-           **{f"dataset.model.{name}": "say dropouts=[NUMBER]" for name in ("mlp_dropout", "block_dropout")}}
 TUNED_WITH = ("architecture", "model.options", "dataset.max_len", "dataset.model.embedding_size", "dataset.model.mlp",
               "dataset.train.batch_size", "dataset.train.loss", "dataset.train.negatives", "optimizer", "scheduler",
               "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm", "trainer.accumulate_grad_batches",
@@ -70,16 +67,22 @@ def main(config: TuneConfig, composed: DictConfig, overrides: list[str]) -> dict
         encoded = make_dataset(config).prepare()
     schema = encoded.schema
     values = learned(config, schema, candidates(config, schema))
-    tried = {key_of(o) for o in as_overrides((0.0, 0.0, 0.0), schema, config.model.name)} | {"measure_test"}
-    for override in (o for o in overrides if key_of(o) in tried):
-        console().print(f"{override} is not used: {INSTEAD[key_of(override)]}.", markup=False)
-    rest = without(overrides, *tried, *OWN)
+    if without(overrides, "measure_test") != overrides:
+        console().print("measure_test is not used: test rows are left alone.")
+    own = present_settings(config, schema, values)
+    present = own[0]
+    rest = without(overrides, *(key_of(o) for o in own[1]), "measure_test", *OWN)
     folder = run_path(config)
     remade, trials = Remade(folder, config.overwrite, encoded.fingerprint), Trials()
-    propose = proposals(config, values)
+    propose = proposals(config, values, present)
+
+    def settings_of(number: int, point: Point) -> list[str]:
+        return as_overrides(point, schema, config.model.name) if number else own[1]
+
     while (point := propose(trials)) is not None:
-        settings = as_overrides(point, schema, config.model.name)
-        console().print(f"Trial {len(trials) + 1}: {' '.join(settings)}", markup=False)
+        settings = settings_of(len(trials), point)
+        console().print(f"Trial {len(trials) + 1}{'' if trials else ', the present settings'}: {' '.join(settings)}",
+                        markup=False)
         job = [*rest, *settings, "measure_test=false", f"run={folder.name}.trial-{_digest(*point)}"]
         try:
             valid = next(iter(train.main(remade.rest(job))["models"].values()))["valid"]
@@ -94,7 +97,7 @@ def main(config: TuneConfig, composed: DictConfig, overrides: list[str]) -> dict
     best = max(range(len(trials)), key=lambda i: trials[i][1])
     if trials[best][1] == FAILED:
         raise AmeirError(f"None of the {len(trials)} trials ended with finite numbers. Give smaller learning_rates=….")
-    chosen = as_overrides(trials[best][0], schema, config.model.name)
+    chosen = settings_of(best, trials[best][0])
     result = {"dataset": schema.dataset, "model": config.model.name, "seed": config.seed, "sampler": config.sampler,
               "trials": [{"learning_rate": p[0], "weight_decay": p[1], "dropout": p[2],
                           "valid": None if score == FAILED else score} for p, score in trials], "best": best}
@@ -107,7 +110,8 @@ def main(config: TuneConfig, composed: DictConfig, overrides: list[str]) -> dict
                                                       "settings": tuned_with(composed)}, sort_keys=False))
     _show(trials, schema)
     out = console(results=True)
-    out.print(f"Wrote {folder}. The best, chosen on validation rows alone:", markup=False)
+    out.print(f"Wrote {folder}. The best, chosen on validation rows alone"
+              f"{'' if best else ', are the present settings: no trial was better'}:", markup=False)
     out.print(f"  ameir train {shlex.join([*without(rest, 'overwrite', 'debug'), *chosen])}", markup=False,
               soft_wrap=True)
     return result
@@ -143,13 +147,20 @@ def learned(config: TuneConfig, schema: Schema, values: dict[str, list[float]]) 
     """
     if config.model.name == "ameir":
         return values
-    model = sketch(config, config.model.name, schema)
-    if not learns(model):
+    if not learns(sketch(config, config.model.name, schema)):
         raise AmeirError(f"model={config.model.name} has nothing that a learning rate, L2 or dropout could change.")
-    if isinstance(model, Found) or any(isinstance(part, nn.Dropout) and part.p > 0 for part in model.modules()):
+    if has_dropout(config, schema):
         return values
     console().print(f"{config.model.name} has no dropout here: it is left out.", markup=False)
     return {**values, "dropouts": values["dropouts"][:1]}
+
+
+def has_dropout(config: TuneConfig, schema: Schema) -> bool:
+    """Return whether a dropout rate changes model=…."""
+    if config.model.name == "ameir":
+        return True
+    model = sketch(config, config.model.name, schema)
+    return isinstance(model, Found) or any(isinstance(part, nn.Dropout) and part.p > 0 for part in model.modules())
 
 
 def learns(model: nn.Module) -> bool:
@@ -164,20 +175,36 @@ def sketch(config: Config, name: str, schema: Schema) -> nn.Module:
         return make_baseline(name, config=replace(config, dataset=replace(config.dataset, model=model)), schema=schema)
 
 
-def proposals(config: TuneConfig, values: dict[str, list[float]]) -> Callable[[Trials], Point | None]:
+def present_settings(config: TuneConfig, schema: Schema, values: dict[str, list[float]]) -> tuple[Point, list[str]]:
+    """Return the settings that the model has without tuning, as a point and as overrides: the first trial, so that
+    what is found is never worse on validation rows."""
+    train_, model = config.dataset.train, config.dataset.model
+    keys = [key_of(o) for o in as_overrides((0.0, 0.0, 0.0), schema, config.model.name)]
+    own = {"dataset.train.learning_rate": train_.learning_rate, "dataset.train.weight_decay": train_.weight_decay,
+           "dataset.model.block_dropout": model.block_dropout, "dataset.model.mlp_dropout": model.mlp_dropout}
+    # Where a model has no dropout any rate is its own: that of the grid, so that no point is tried twice.
+    dropout = own[keys[-1]] if has_dropout(config, schema) else values["dropouts"][0]
+    return (train_.learning_rate, train_.weight_decay, dropout), [f"{key}={own[key]}" for key in keys]
+
+
+def proposals(config: TuneConfig, values: dict[str, list[float]], present: Point | None = None
+              ) -> Callable[[Trials], Point | None]:
     """Return what gives the next point from the trials so far, None at the end: the same for the same trials and seed,
-    so that an interrupted search repeats itself on finished runs and goes on."""
+    so that an interrupted search repeats itself on finished runs and goes on. The first is ``present``, if given."""
     if config.trials is not None and config.trials < 1:
         raise AmeirError(f"Configuration: trials={config.trials} must be at least 1.")
     if config.sampler == "optuna":
-        return _optuna(config, values)
-    grid = list(product(*values.values()))
-    if config.trials is not None and config.trials < len(grid):
-        grid = random.Random(config.seed).sample(grid, config.trials)
+        return _optuna(config, values, present)
+    first = [] if present is None else [present]
+    grid = [point for point in product(*values.values()) if point != present]
+    if config.trials is not None and config.trials - len(first) < len(grid):
+        grid = random.Random(config.seed).sample(grid, config.trials - len(first))
+    grid = [*first, *grid]  # type: ignore[list-item]
     return lambda trials: grid[len(trials)] if len(trials) < len(grid) else None  # type: ignore[return-value]
 
 
-def _optuna(config: TuneConfig, values: dict[str, list[float]]) -> Callable[[Trials], Point | None]:
+def _optuna(config: TuneConfig, values: dict[str, list[float]], present: Point | None
+            ) -> Callable[[Trials], Point | None]:
     try:
         import optuna
     except ImportError as error:
@@ -191,10 +218,14 @@ def _optuna(config: TuneConfig, values: dict[str, list[float]]) -> Callable[[Tri
     def propose(trials: Trials) -> Point | None:
         if len(trials) >= count:
             return None
+        if present is not None and not trials:
+            return present
         # A study and a sampler of its own for each proposal: what it says depends on the trials and the seed alone.
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(
             seed=int(_digest(config.seed, len(trials)), 16), n_startup_trials=min(10, count // 3 + 1)))
         for point, score in trials:
+            if not all(min(v) <= x <= max(v) for x, v in zip(point, values.values(), strict=True)):
+                continue  # the present settings may lie outside
             study.add_trial(optuna.trial.create_trial(params=dict(zip(spaces, point, strict=True)),
                                                       distributions=spaces, value=max(score, 0.0)))
         asked = study.ask(spaces)

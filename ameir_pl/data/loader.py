@@ -176,6 +176,19 @@ class AmeirDataModule(LightningDataModule):
         """What was found while encoding that makes numbers look better than they are, a sentence each."""
         return list(self.encoded.manifest.get("warnings", []))
 
+    @property
+    def clicks(self) -> dict[str, int]:
+        """Clicks of each split; empty for next items."""
+        if self.schema.task != "ctr":
+            return {}
+        label, splits = self.encoded.columns["label"], self.encoded.splits
+        return {split: int(np.count_nonzero(label[part.start:part.stop])) for split, part in splits.items()}
+
+    @property
+    def catalogue(self) -> int:
+        """Items that are ranked; 0 for clicks."""
+        return self.encoded.items if isinstance(self.encoded, EncodedSequences) else 0
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the loader of training batches."""
         trainer = self.trainer
@@ -199,7 +212,8 @@ class AmeirDataModule(LightningDataModule):
         return self._eval_loader("test")
 
     def subset(self, split: str, rows: int, seed: int) -> list[Batch]:
-        """Return a fixed random part of a split in evaluation batches.
+        """Return a fixed random part of a split in evaluation batches; of click data with the split's share of clicks,
+        as far as whole rows can have it, and at least one of each label that it has.
 
         Args:
             split: ``train``, ``valid`` or ``test``. Train rows of sequences come as training clips, always the same.
@@ -216,10 +230,22 @@ class AmeirDataModule(LightningDataModule):
         part = self.encoded.splits[split]
         generator = np.random.default_rng([_SUBSET, seed])
         # In stored order, which is kind to memory-mapped files.
-        chosen = part.start + np.sort(generator.choice(len(part), min(rows, len(part)), replace=False))
+        chosen = part.start + np.sort(self._chosen(part, min(rows, len(part)), generator))
         data = self._dataset(split)
         return [data[Draw(chosen[i:i + self.eval_batch_size], (_SUBSET, seed, i))]
                 for i in range(0, len(chosen), self.eval_batch_size)]
+
+    def _chosen(self, part: range, rows: int, generator: np.random.Generator) -> np.ndarray:
+        """Draw that many of the rows of a split, of each label its share."""
+        if self.schema.task != "ctr" or rows == len(part):
+            return generator.choice(len(part), rows, replace=False)
+        clicked = np.asarray(self.encoded.columns["label"][part.start:part.stop]) > 0
+        clicks = int(clicked.sum())
+        # Rounded to the nearest; a label that is there is drawn, where two rows or more are.
+        wanted = int(np.clip(round(rows * clicks / len(part)), min(clicks, rows > 1),
+                             rows - min(len(part) - clicks, rows > 1)))
+        return np.concatenate([generator.choice(np.flatnonzero(clicked), wanted, replace=False),
+                               generator.choice(np.flatnonzero(~clicked), rows - wanted, replace=False)])
 
     def item_counts(self) -> torch.Tensor:
         """Return how often each item comes in the training sequences, (V,) by id; raises ``AmeirError`` for clicks."""

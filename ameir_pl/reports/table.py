@@ -7,13 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from ameir_pl import __version__
 from ameir_pl.atomic import telling, write_sealed
 from ameir_pl.errors import AmeirError
 from ameir_pl.progress import console
 from ameir_pl.ranks import barrier
+from ameir_pl.reports.chance import SPLITS, chance_notes, reference, reference_rows, standard_errors, too_few
+from ameir_pl.reports.comparison import LABELS
+from ameir_pl.reports.fitting import print_fitting
 from ameir_pl.reports.planted import planted_lines
 from ameir_pl.search.problem import Problem
 from ameir_pl.search.run_folder import read_sealed
@@ -29,10 +30,12 @@ def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, 
     known = read_metrics(path) if path.exists() else {}
     metrics = {
         "dataset": problem.schema.dataset, "protocol": protocol, "seed": problem.seed, "rows": problem.data.rows,
-        "models": {**known.get("models", {}), **models},
+        "models": {**known.get("models", {}), **{
+            name: with_errors(row, problem.data.rows, problem.data.clicks) for name, row in models.items()}},
         "seconds": {**known.get("seconds", {}), **{k: round(v, 2) for k, v in seconds.items()}},
         "versions": {"ameir_pl": __version__, "torch": version("torch"),
                      "pytorch_lightning": version("pytorch-lightning"), "python": platform.python_version()}}
+    metrics |= reference(problem.data)
     if problem.data.warnings:
         metrics["warnings"] = problem.data.warnings
     planted = planted or known.get("planted")
@@ -58,28 +61,43 @@ def show(metrics: dict[str, Any], written: list[Path]) -> None:
     """Print the table of all models (variant, metrics, parameters, seconds) and the paths of what was written."""
     out = console(results=True)
     models = metrics["models"]
-    table = Table(title=f"{metrics['dataset']}, seed {metrics['seed']}, {metrics['protocol']}", title_justify="left")
-    columns = [(split, name) for split in ("valid", "test", "test_full")
-               for name in next(iter(models.values())).get(split, {})]
-    table.add_column("model")
-    labels = {"auc": "AUC", "logloss": "log loss", "gauc": "gAUC"}
-    for split, name in columns:
-        table.add_column(f"{split.replace('_', ' ')}\n{labels.get(name, name.upper())}", justify="right")
-    for name in ("parameters", "embedding", "seconds"):
-        table.add_column(name, justify="right")
-    for model, row in models.items():
-        table.add_row(model, *(f"{row[split][name]:.4f}" if name in row.get(split, {}) else "-"
-                               for split, name in columns),
-                      f"{row['params']:,}", f"{row['embedding_params']:,}", f"{row['seconds']:.1f}")
-    # On a narrow or absent terminal a table would be cut: it is as wide as it needs to be.
-    out.width = max(out.width, 40 + 10 * (len(columns) + 4))
-    out.print(table)
+    splits = {split: names for split in SPLITS if (names := list(dict.fromkeys(
+        name for row in models.values() for name in row.get(split, {}))))}
+    columns = [(split, name) for split, names in splits.items() for name in names]
+    header = ["model", *(f"{split.replace('_', ' ')}\n{LABELS.get(name, name.upper())}" for split, name in columns),
+              "params", "embed-\nding", "seconds"]
+    rows = [[model, *(_cell(metrics, row, split, name) for split, name in columns), f"{row['params']:,}",
+             f"{row['embedding_params']:,}", f"{row['seconds']:.1f}"] for model, row in models.items()]
+    below = [_below(name, values, columns) for name, values in reference_rows(metrics).items()]
+    print_fitting(out, header, [*rows, *below], groups=[*map(len, splits.values()), 3], sections=[len(rows) - 1],
+                  title=f"{metrics['dataset']}, seed {metrics['seed']}, {metrics['protocol']}")
     total = sum(metrics["seconds"].values())
     parts = ", ".join(f"{name} {value:.0f}" for name, value in metrics["seconds"].items())
     out.print(f"Seconds: {parts}; together {total:.0f}.")
     for warning in metrics.get("warnings", ()):
         out.print(f"Warning: {warning}", markup=False)
+    for line in chance_notes(metrics):
+        out.print(line, markup=False)
     for line in planted_lines(metrics.get("planted")):
         out.print(line, markup=False)
     for path in written:
         out.print(f"Wrote {path}", markup=False)
+
+
+def with_errors(row: dict[str, Any], rows: dict[str, int], clicks: dict[str, int]) -> dict[str, Any]:
+    """Return a model's entry with the standard errors of its metrics."""
+    errors = standard_errors(row, rows, clicks)
+    return {**row, "standard_errors": errors} if errors else row
+
+
+def _cell(metrics: dict[str, Any], row: dict[str, Any], split: str, name: str) -> str:
+    if name not in row.get(split, {}):
+        return "-"
+    fewer = too_few(metrics, split) if name == "auc" else None
+    return f"{row[split][name]:.4f}" if fewer is None else f"too few ({fewer})"
+
+
+def _below(name: str, values: dict[str, dict[str, float]], columns: list[tuple[str, str]]) -> list[str]:
+    """A row of the table that is no model's."""
+    return [name, *(f"{values[split][metric]:.4f}" if metric in values.get(split, {}) else ""
+                    for split, metric in columns), "", "", ""]

@@ -29,6 +29,11 @@ KEEP = 250
 ROWS = 1024
 """Rows that are scored at a time: what one block or layer reads and writes of them stays in a processor's cache."""
 
+SAME = 0.1
+"""Share of candidates with scores of their own up to which it is said that ties decide."""
+PERFECT = 0.99
+"""An AUC that no model of clicks has, unless a field gives the label away."""
+
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
@@ -144,15 +149,33 @@ class CandidateScorer:
                 scores = self.scores(candidates, meter, race)
             else:
                 scores = self._shared(candidates, meter, phase)
-        if len(scores) > 1 and min(scores) == max(scores):
-            console().print(f"{description}: all {len(scores)} candidates have the same score, {scores[0]:.4f}: the "
-                            "one-shot model tells none from another. Train it longer (the epochs of budget), or with "
-                            "another dataset.train.learning_rate or weight_decay.", markup=False)
+        if race is None or not race.dropped:
+            self._say_ties(scores, description)
         dropped = set() if race is None else race.dropped
         rows = [(i in dropped, a, score, network_parameters(self.model, a))
                 for i, (a, score) in enumerate(zip(candidates, scores, strict=True))]
         rows.sort(key=lambda r: (r[0], -r[2] if r[2] == r[2] else float("inf"), r[3], r[1].to_json()))
         return [row[1:] for row in rows]
+
+    def _say_ties(self, scores: Sequence[float], description: str) -> None:
+        """Say where scores do not tell candidates apart, and why."""
+        distinct, rows = len(set(scores)), sum(len(batch) for batch in self.batches)
+        if len(scores) < 2 or distinct > max(1, SAME * len(scores)):
+            return
+        if distinct == 1:
+            what = (f"all {len(scores)} candidates have the same score, {scores[0]:.4f}: the one-shot model tells none "
+                    "from another")
+        else:
+            what = f"the {len(scores)} candidates have {distinct} distinct scores; of equal ones the smaller is taken"
+        if self.objective.fitness == "auc" and max(scores) >= PERFECT:
+            why = ("A field gives the label away (`ameir data prepare` says which): training longer changes nothing. "
+                   "Leave that field out.")
+        elif distinct == 1:
+            why = ("Train it longer (the epochs of budget), or with another dataset.train.learning_rate or "
+                   "weight_decay.")
+        else:
+            why = f"The {rows} rows that score tell few apart: raise budget.valid_rows, or take more data."
+        console().print(f"{description}: {what}. {why}", markup=False)
 
     def _shared(self, candidates: Sequence[Architecture], meter: Meter, phase: Phase | None) -> list[float]:
         """Return the scores: each rank scores a part of the candidates, and all get all of them."""

@@ -109,6 +109,16 @@ class Data(Protocol):
         """Return what has to be known of the data beside every number."""
         ...
 
+    @property
+    def clicks(self) -> dict[str, int]:
+        """Return the clicks of each split; empty for next items."""
+        ...
+
+    @property
+    def catalogue(self) -> int:
+        """Return how many items are ranked; 0 for clicks."""
+        ...
+
     def train_dataloader(self) -> Iterable[Batch]:
         """Return the training batches of an epoch."""
         ...

@@ -22,7 +22,7 @@ VALUES = ("learning_rates=[0.001,0.03]", "weight_decays=[0.0]", "dropouts=[0.0,0
 def test_a_grid(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     result = tune.main(tiny(*SHORT, *VALUES))
     points = [(t["learning_rate"], t["weight_decay"], t["dropout"]) for t in result["trials"]]
-    assert points == [(0.001, 0.0, 0.0), (0.001, 0.0, 0.3), (0.03, 0.0, 0.0), (0.03, 0.0, 0.3)]
+    assert points == [(0.001, 0.002, 0.3), (0.001, 0.0, 0.0), (0.001, 0.0, 0.3), (0.03, 0.0, 0.0), (0.03, 0.0, 0.3)]
     assert result["trials"][result["best"]]["valid"] == max(t["valid"] for t in result["trials"])
     best = yaml.safe_load((tiny.folder("tune-dnn") / "best.yaml").read_text())
     found = [f"{key}={value}" for key, value in best["overrides"].items()]
@@ -41,16 +41,31 @@ def test_a_trial_whose_loss_is_no_number_is_the_worst(tiny: Tiny) -> None:
     asked = tiny(*SHORT, "learning_rates=[0.01,1e20]", "weight_decays=[0.0]", "dropouts=[0.0]")
     for _ in range(2):  # the second time goes on with what is there
         result = tune.main(asked)
-        assert result["best"] == 0 and [t["valid"] is None for t in result["trials"]] == [False, True]
-    with pytest.raises(AmeirError, match="None of the 1 trials ended with finite numbers"):
-        tune.main(tiny(*SHORT, "run=bad", "learning_rates=[1e20]", "weight_decays=[0.0]", "dropouts=[0.0]"))
+        assert [t["valid"] is None for t in result["trials"]] == [False, False, True]
+    with pytest.raises(AmeirError, match="None of the 2 trials ended with finite numbers"):
+        tune.main(tiny(*SHORT, "run=bad", "learning_rates=[1e20]", "weight_decays=[0.0]", "dropouts=[0.0]",
+                       "dataset.train.learning_rate=1e19"))
+
+
+@pytest.mark.parametrize("sampler", ["grid", "optuna"])
+@pytest.mark.parametrize("model", ["dnn", "fm"])
+def test_what_is_found_is_never_worse_than_the_present_settings(
+        sampler: str, model: str, tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    shared = (f"model={model}", "budget.finetune_epochs=1", "dataset.train.learning_rate=0.01")
+    result = tune.main(tiny(*shared, f"sampler={sampler}", "trials=2", "learning_rates=[1e-8,1e-7]"))
+    present = train.main(tiny(*shared, "run=present"))["models"][model.upper()]["valid"]["auc"]
+    assert len(result["trials"]) == 2 and result["trials"][0]["valid"] == present and result["best"] == 0
+    out = capsys.readouterr().out.replace("\n", " ")
+    assert "are the present settings: no trial was better" in out and "learning_rate=0.01" in out
+    best = yaml.safe_load((tiny.folder(f"tune-{model}") / "best.yaml").read_text())
+    assert best["valid"] == present and best["overrides"]["dataset.train.learning_rate"] == 0.01
 
 
 def test_only_what_the_model_has_is_tried(tiny: Tiny, beauty: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     result = tune.main(tiny("model=fm", *VALUES, "budget.finetune_epochs=1"))
-    assert [t["dropout"] for t in result["trials"]] == [0.0, 0.0]
+    assert [t["dropout"] for t in result["trials"]] == [0.0, 0.0, 0.0]
     said = capsys.readouterr()
-    assert "fm has no dropout here" in said.err and "mlp_dropout=0.3 is not used: say dropouts" in said.err
+    assert "fm has no dropout here" in said.err
     assert "budget.finetune_epochs=1" in said.out, "the command that is shown gives the same model"
     with pytest.raises(AmeirError, match="model=pop has nothing that a learning rate"):
         tune.main(beauty("model=pop"))
@@ -74,7 +89,7 @@ def test_optuna_repeats_itself_when_it_goes_on(tiny: Tiny, monkeypatch: pytest.M
     whole = tune.main([*asked, "run=whole"])
     assert tune.main(asked)["trials"] == whole["trials"]
     assert len({str(t) for t in whole["trials"]}) == 4
-    for trial in whole["trials"]:
+    for trial in whole["trials"][1:]:
         assert 1e-6 <= trial["learning_rate"] <= 1e-3 and 1e-6 <= trial["weight_decay"] <= 1e-3
         assert 0 <= trial["dropout"] <= 0.5
 

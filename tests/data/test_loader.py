@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -220,3 +221,17 @@ def test_training_goes_on_where_a_checkpoint_left_it(movielens: Encoded, tmp_pat
     rest = fit(checkpoint=tmp_path / "step.ckpt")
     assert len(rest) == len(whole) - steps
     assert all(torch.equal(a, b) for a, b in zip(rest, whole[steps:], strict=True))
+
+
+@pytest.mark.parametrize(("clicks", "rows", "expected"), [(20, 100, 2), (20, 40, 1), (500, 100, 50), (999, 100, 99),
+                                                          (1, 2, 1), (3, 1000, 3), (0, 100, 0), (6, 2000, 6)])
+def test_a_subset_has_the_splits_share_of_clicks(clicks: int, rows: int, expected: int) -> None:
+    label = np.zeros(1000)
+    label[np.random.default_rng(clicks).permutation(1000)[:clicks]] = 1
+    encoded = SimpleNamespace(columns={"label": label}, schema=SimpleNamespace(task="ctr"))
+    part = range(1000)
+    data = SimpleNamespace(encoded=encoded, schema=encoded.schema)
+    drawn = [AmeirDataModule._chosen(data, part, min(rows, 1000), np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    for chosen in drawn:
+        assert len(set(chosen.tolist())) == min(rows, 1000) and label[chosen].sum() == expected
+    assert (drawn[0] == drawn[1]).all() and (rows >= 1000 or set(drawn[0].tolist()) != set(drawn[2].tolist()))

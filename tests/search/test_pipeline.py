@@ -35,12 +35,15 @@ def test_a_whole_search_writes_exactly_the_run_folder(finished: Tiny) -> None:
 def test_metrics_json_has_the_documented_keys(finished: Tiny) -> None:
     metrics = json.loads((finished.folder() / "metrics.json").read_text())
     assert list(metrics)[-1] == "sha256"
-    assert set(unsealed(metrics)) == {"dataset", "protocol", "seed", "rows", "models", "seconds", "versions"}
+    assert set(unsealed(metrics)) == {"dataset", "protocol", "seed", "rows", "models", "seconds", "versions", "clicks",
+                                      "constant"}
     assert (metrics["dataset"], metrics["protocol"], metrics["seed"]) == ("movielens", "time split 80/10/10", 1)
     assert metrics["rows"] == {"train": 1200, "valid": 150, "test": 150}
     assert list(metrics["models"]) == ["DNN", "AMEIR-A", "AMEIR-B", "AMEIR-C"]
     for row in metrics["models"].values():
-        assert set(row) == {"valid", "test", "params", "embedding_params", "seconds", "epochs", "best_epoch"}
+        assert set(row) == {"valid", "test", "params", "embedding_params", "seconds", "epochs", "best_epoch",
+                            "standard_errors"}
+        assert set(row["standard_errors"]["test"]) == {"auc"} and 0 < row["standard_errors"]["test"]["auc"] < 0.1
         for split in ("valid", "test"):
             assert set(row[split]) == {"auc", "logloss"}
             assert all(math.isfinite(v) for v in row[split].values())
