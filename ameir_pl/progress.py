@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,11 @@ _log: ContextVar[Path | None] = ContextVar("log", default=None)
 class LoggedConsole(Console):
     """A console whose lines and tables also go to the file of :func:`logging_to`, without colours."""
 
+    def on_broken_pipe(self) -> None:
+        """Go on without a reader: a training is not ended because ``head`` has read enough of it."""
+        self._buffer.clear()
+        drop_unread()
+
     def print(self, *objects: Any, **options: Any) -> None:
         """Print, and append the same to the log."""
         super().print(*objects, **options)
@@ -36,6 +42,34 @@ class LoggedConsole(Console):
             with path.open("a", encoding="utf-8") as file:
                 Console(file=file, width=max(self.width, 80), color_system=None, highlight=False,
                         soft_wrap=True).print(*objects, **options)
+
+
+def drop_unread() -> bool:
+    """Turn off the streams whose reader has gone (``ameir train --help | head -1``); return whether there was one."""
+    gone = False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except BrokenPipeError:
+            gone = True
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+    return gone
+
+
+@contextmanager
+def ending_quietly() -> Iterator[None]:
+    """End with code 0, without a word, where the reader of what the block prints has gone."""
+    try:
+        yield
+    except BrokenPipeError:
+        if not drop_unread():
+            raise
+        sys.exit(0)
+    finally:
+        drop_unread()
 
 
 @contextmanager

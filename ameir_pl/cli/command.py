@@ -10,39 +10,47 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ameir_pl import __version__
 from ameir_pl.cli.command_line import as_written
 from ameir_pl.cli.compose import load_config
+from ameir_pl.cli.config import Config
+from ameir_pl.cli.flags import read_line
+from ameir_pl.cli.help import help_text
 from ameir_pl.cli.launch import check_machine, launch, launched, meet, wanted_processes
+from ameir_pl.cli.overrides import jobs_of
 from ameir_pl.cli.ray_jobs import run_jobs
 from ameir_pl.cli.saved_settings import load_run_config
 from ameir_pl.cli.secrets import refuse_secrets
-from ameir_pl.cli.sweep import planned, sweep
-from ameir_pl.errors import AmeirError, Stopped, explained
-from ameir_pl.progress import console
+from ameir_pl.cli.setup import run_path
+from ameir_pl.cli.sweep import check_in_turn, planned
+from ameir_pl.errors import AmeirError, Stopped, did_you_mean, explained
+from ameir_pl.progress import console, ending_quietly
 from ameir_pl.ranks import rank, writes
 from ameir_pl.stopping import handling_signals
 
 Body = Callable[..., Any]
 Load = Callable[[str, list[str]], tuple[Any, DictConfig]]
-HELP = """usage: {name} [key=value ...] [group=option ...] [-m | --multirun] [--cfg job] [--help]
-
-{doc}
-
-The keys and their defaults (conf/{config}.yaml):
-"""
+Folder = Callable[[Any], Path | None]
 
 
-def command(config_name: str, *, trains: bool = False, commands: bool = False, continues: bool = False
-            ) -> Callable[[Body], Callable[..., Any]]:
+def run_folder(config: Any) -> Path | None:
+    """Return the run folder that a job writes to."""
+    return run_path(config) if isinstance(config, Config) else None
+
+
+def command(config_name: str, *, trains: bool = False, commands: bool = False, continues: bool = False,
+            writes_to: Folder = run_folder) -> Callable[[Body], Callable[..., Any]]:
     """Turn ``body(config, composed)`` into a command ``main(argv=None)`` on conf/``config_name``.yaml.
 
     One that ``trains`` runs in as many processes as its trainer asks for. One that runs ``commands`` of its own is
     ``body(config, composed, overrides)`` and may be given launcher=ray without --multirun. One that ``continues`` a run
-    takes the settings that are not given from the run's config.yaml.
+    takes the settings that are not given from the run's config.yaml. No two jobs of --multirun may have one folder that
+    they write to.
 
     ``main`` returns what the body returns; called with ``argv=None`` (from a shell) a user's mistake ends the process
     with code 2 and one message, elsewhere it raises ``AmeirError``.
@@ -55,8 +63,9 @@ def command(config_name: str, *, trains: bool = False, commands: bool = False, c
             try:
                 with handling_signals() if argv is None else nullcontext():
                     try:
-                        return _run(body, config_name, arguments, trains, commands,
-                                    load_run_config if continues else load_config)
+                        load = load_run_config if continues else load_config
+                        with ending_quietly() if argv is None else nullcontext():
+                            return _run(body, config_name, arguments, trains, commands, load, writes_to)
                     except OSError as error:
                         if known := explained(error):
                             raise known from error
@@ -81,32 +90,32 @@ def command(config_name: str, *, trains: bool = False, commands: bool = False, c
     return decorate
 
 
-def _run(body: Body, config_name: str, arguments: list[str], trains: bool, commands: bool, load: Load) -> Any:
+def _run(body: Body, config_name: str, arguments: list[str], trains: bool, commands: bool, load: Load,
+         writes_to: Folder) -> Any:
     refuse_secrets(arguments)
-    flags = [a for a in arguments if a.startswith("-")]
-    many = bool({"-m", "--multirun"} & set(flags))
-    overrides = as_written([a for a in arguments if not a.startswith("-")], many)
-    if {"--help", "-h"} & set(flags):
-        print(HELP.format(name=sys.argv[0], doc=(body.__doc__ or "").strip(), config=config_name))
-        print(OmegaConf.to_yaml(load_config(config_name, [])[1]))
+    line = read_line(arguments)
+    overrides = as_written(line.overrides, line.multirun)
+    if line.help or line.version:
+        print(help_text(sys.argv[0], body.__doc__ or "", config_name, overrides) if line.help else __version__)
         return None
-    if "--cfg" in flags:
-        overrides = [o for o in overrides if o not in ("job", "all", "hydra")]
-        print(OmegaConf.to_yaml(load(config_name, overrides)[1]))
-        return None
-    if flags and not many:
-        raise AmeirError(f"Unknown option {flags[0]}. There are --help, --cfg job and --multirun; settings are "
-                         "written key=value.")
     _flush_denormals()
-    jobs = sweep(overrides) if many else [overrides]
+    jobs = jobs_of(overrides) if line.multirun else [overrides]
+    if line.cfg:
+        for job in jobs:
+            _show(load(config_name, job)[1], line.package)
+        return None
+    if line.package is not None:
+        raise AmeirError(f"--package {line.package} is the part that --cfg job shows; give both.")
     first = load(config_name, jobs[0])
+    if trains and commands and line.multirun:
+        raise AmeirError("This command runs several trainings itself: give it without --multirun.")
+    if trains and line.multirun and first[1].launcher == "ray":
+        return run_jobs(body.__module__, planned(config_name, jobs, load))
+    loaded = [first, *(load(config_name, job) for job in jobs[1:])]
+    if line.multirun:
+        check_in_turn(jobs, [composed for _, composed in loaded], [writes_to(config) for config, _ in loaded])
     if trains:
-        composed = first[1]
-        if commands and many:
-            raise AmeirError("This command runs several trainings itself: give it without --multirun.")
-        if many and composed.launcher == "ray":
-            return run_jobs(body.__module__, planned(config_name, jobs, load))
-        trainer = composed.trainer
+        trainer = first[1].trainer
         check_machine(trainer)
         if wanted_processes(trainer) > 1 and not launched():
             launch(wanted_processes(trainer), body.__module__.split(".")[-1], arguments)
@@ -114,8 +123,17 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool, comma
     if commands:
         _quiet()
         return body(*first, overrides)
-    results = [_one(body, *(load(config_name, job) if number else first)) for number, job in enumerate(jobs)]
-    return results if many else results[0]
+    results = [_one(body, *one) for one in loaded]
+    return results if line.multirun else results[0]
+
+
+def _show(composed: DictConfig, package: str | None) -> None:
+    """Print a configuration, or the part of it that ``package`` names."""
+    part = composed if package is None else OmegaConf.select(composed, package)
+    if part is None:
+        raise AmeirError(f"--package {package}: there is no such part of the configuration."
+                         f"{did_you_mean(str(package), map(str, composed))}")
+    print(OmegaConf.to_yaml(part) if OmegaConf.is_config(part) else part)
 
 
 def _one(body: Body, config: Any, composed: DictConfig) -> Any:

@@ -13,11 +13,29 @@ from ameir_pl.cli.infer import infer as infer_table
 from ameir_pl.cli.infer import words
 from ameir_pl.cli.setup import make_dataset
 from ameir_pl.data import DATASETS
+from ameir_pl.data.infer import default_output
 from ameir_pl.data.planted import GENERATORS
 from ameir_pl.errors import AmeirError
 
 
-@command("search")
+def raw_folder(config: Config) -> Path:
+    """Return where a dataset's raw files are looked for."""
+    return Path(config.paths.data) / "raw" / config.dataset.name
+
+
+def made_folder(config: GenerateConfig) -> Path:
+    """Return where raw files are made."""
+    return raw_folder(config) if config.output is None else Path(config.output)
+
+
+def written(config: InferConfig) -> Path | None:
+    """Return the description that is written; None where no table is named."""
+    if config.input is None:
+        return None
+    return default_output(config.input) if config.output is None else Path(config.output)
+
+
+@command("search", writes_to=lambda config: None)
 def fetch(config: Config, composed: DictConfig) -> Path:
     """Get a dataset's raw files into data/raw/<dataset>: from dataset.source, else from where it is offered."""
     raw = raw_folder(config)
@@ -27,7 +45,7 @@ def fetch(config: Config, composed: DictConfig) -> Path:
     return raw
 
 
-@command("search")
+@command("search", writes_to=lambda config: None)
 def prepare(config: Config, composed: DictConfig) -> Path:
     """Encode a dataset's raw files, or find that they are encoded already, and read all of it to check it."""
     encoded = make_dataset(config).prepare()
@@ -36,14 +54,14 @@ def prepare(config: Config, composed: DictConfig) -> Path:
     return encoded.folder
 
 
-@command("generate")
+@command("generate", writes_to=made_folder)
 def generate(config: GenerateConfig, composed: DictConfig) -> dict[str, Any]:
     """Make raw files of a dataset in its publisher's format, with a planted truth that truth.json tells."""
     name, preset = config.dataset.name, config.dataset.options.get("preset")
     if preset in DATASETS.get(name).splits:
         raise AmeirError(f"ameir data generate makes the files of the publisher of {name}, and preset={preset} reads a "
                          "public split of them. Leave the preset out.")
-    folder = raw_folder(config) if config.output is None else Path(config.output)
+    folder = made_folder(config)
     truth = GENERATORS.get(name)(folder, config.rows, config.seed, config.noise)
     bayes = ", ".join(f"{key} {value:.4f}" for key, value in truth["bayes"].items() if isinstance(value, float))
     print(f"{name}: raw files in {folder}. The best any model can do on the test rows: {bayes}; planted: "
@@ -51,7 +69,7 @@ def generate(config: GenerateConfig, composed: DictConfig) -> dict[str, Any]:
     return truth
 
 
-@command("infer")
+@command("infer", writes_to=written)
 def infer(config: InferConfig, composed: DictConfig) -> Path:
     """Write a description of a table of your own, guessed from its contents, to be read and corrected."""
     if config.input is None:
@@ -60,8 +78,3 @@ def infer(config: InferConfig, composed: DictConfig) -> Path:
                        overwrite=config.overwrite, time=config.time, time_format=config.time_format, user=config.user,
                        item=config.item, positive=words(config.positive), separator=config.separator,
                        columns=words(config.columns))
-
-
-def raw_folder(config: Config) -> Path:
-    """Return where a dataset's raw files are looked for."""
-    return Path(config.paths.data) / "raw" / config.dataset.name

@@ -6,7 +6,9 @@ import importlib
 import sys
 
 from ameir_pl import __version__
+from ameir_pl.cli.help import docstring, help_text
 from ameir_pl.errors import did_you_mean
+from ameir_pl.progress import ending_quietly
 
 COMMANDS = {
     "search": ("search", "main", "run stage=1|2|3|all of the search"),
@@ -32,8 +34,19 @@ def usage() -> str:
                       "train."])
 
 
+CONFIG = {"data infer": "infer", "data generate": "generate", "data": "search", "derive": "search",
+          "finetune": "search", "evaluate": "search"}
+"""The file in conf/ of commands, or of modules, that have another than that of their name."""
+HELP = ("--help", "-h")
+
+
 def main() -> None:
     """Run the command that the first words of the command line name."""
+    with ending_quietly():
+        _main()
+
+
+def _main() -> None:
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help", "help") or words in (["data"], ["data", "-h"], ["data", "--help"]):
         print(usage())
@@ -47,6 +60,10 @@ def main() -> None:
         print(f"error: unknown command '{name}'.{did_you_mean(name, COMMANDS)}\n\n{usage()}", file=sys.stderr)
         sys.exit(2)
     module, function, _ = COMMANDS[name]
+    if set(HELP) & set(words[length:]):  # without waiting for what trains
+        config = CONFIG.get(name, CONFIG.get(module, module))
+        print(help_text(f"ameir {name}", docstring(f"ameir_pl.cli.{module}", function), config, words[length:]))
+        return
     sys.argv = [f"ameir {name}", *words[length:]]
     getattr(importlib.import_module(f"ameir_pl.cli.{module}"), function)()
 

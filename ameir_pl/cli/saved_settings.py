@@ -11,7 +11,8 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from ameir_pl.cli.compose import conf_folder, raw_config, typed_config
+from ameir_pl.cli.compose import raw_config, typed_config
+from ameir_pl.cli.conf_files import conf_folder
 from ameir_pl.cli.run_settings import saved_config
 from ameir_pl.cli.setup import run_path
 from ameir_pl.errors import AmeirError
@@ -98,6 +99,8 @@ def _merged(composed: DictConfig, saved: Any, overrides: Sequence[str]) -> DictC
     for override in overrides:
         key = _key(override)
         if key in NAMED and OmegaConf.select(composed, f"{key}.name") == OmegaConf.select(saved, f"{key}.name"):
+            continue
+        if key.startswith("hydra"):
             continue
         if override.startswith("~"):
             _remove(merged, key)

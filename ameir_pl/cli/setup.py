@@ -35,7 +35,7 @@ from ameir_pl.cli.checks import (
     usable_layers,
 )
 from ameir_pl.cli.command_line import named_run
-from ameir_pl.cli.compose import conf_folder
+from ameir_pl.cli.conf_files import conf_folder
 from ameir_pl.cli.config import RESULT_KEYS, TRAIN_KEYS, Config
 from ameir_pl.cli.engine import LightningEngine
 from ameir_pl.cli.fingerprint import settings_fingerprint
@@ -221,7 +221,8 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     engine = LightningEngine(
         data, objective, trainer=partial(nodes["trainer"].func, **trainer), optimizer=nodes["optimizer"],
         scheduler=nodes["scheduler"],
-        callbacks=lambda: [callback for callback in built(composed, "callbacks").values() if callback is not None],
+        callbacks=lambda: [callback for callback in built(composed, "callbacks").values()
+                           if isinstance(callback, pl.Callback)],
         loggers=loggers, weight_decay=train.weight_decay, fairness=config.fairness, journal=journal,
         every_steps=config.checkpoint.every_steps, every_minutes=config.checkpoint.every_minutes,
         detect_anomaly=config.detect_anomaly, limits=limits, profiles=path / "profile")
@@ -259,10 +260,12 @@ def built(composed: DictConfig, key: str) -> Any:
         raise AmeirError(f"Configuration: '{key}' cannot be built: {' '.join(str(cause).split())}") from error
 
 
-def make_loggers(config: Config, factories: Mapping[str, Callable[..., Logger]], path: Path) -> list[Logger]:
+def make_loggers(config: Config, factories: Mapping[str, Any], path: Path) -> list[Logger]:
     """Return metrics.csv's logger and those of the logger group."""
     loggers: list[Logger] = [MetricsCsv(path / "metrics.csv")]
     for name, make in factories.items():
+        if not callable(make):  # left out
+            continue
         try:
             if name == "wandb":
                 os.environ.setdefault("WANDB_SILENT", "true")

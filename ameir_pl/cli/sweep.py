@@ -6,14 +6,11 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from ameir_pl.cli.compose import load_config
@@ -51,23 +48,6 @@ class Job:
         return f"job {self.number} ({' '.join(self.overrides) or 'the only one'})"
 
 
-def sweep(overrides: Sequence[str]) -> list[list[str]]:
-    """Return the override lists of a multirun: every combination of the values separated by commas, as Hydra reads
-    them."""
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except OverrideParseException as error:
-        raise AmeirError(f"Cannot read the override '{error.override}'.") from error
-    choices = []
-    for override in parsed:
-        if override.is_sweep_override():
-            key = override.get_key_element()
-            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
-        else:
-            choices.append([override.input_line or ""])
-    return [list(c) for c in product(*choices)]
-
-
 def planned(config_name: str, lists: Sequence[Sequence[str]],
             load: Callable[[str, list[str]], tuple[Any, DictConfig]] = load_config) -> list[Job]:
     """Return the jobs that are to run at the same time, and prepare their data; none is started.
@@ -88,12 +68,7 @@ def planned(config_name: str, lists: Sequence[Sequence[str]],
     common = set(lists[0]).intersection(*lists)
     jobs = [_job(number, overrides, tuple(o for o in overrides if len(lists) > 1 and o not in common), *both)
             for number, (overrides, both) in enumerate(zip(lists, composed, strict=True), 1)]
-    first: dict[Path, Job] = {}
-    for job in jobs:
-        other = first.setdefault(job.folder, job)
-        if other is not job:
-            raise AmeirError(f"{other} and {job} would write to one run folder, {job.folder}, at the same time. Give "
-                             f"each its own: '{_hint(jobs[0], composed[0][1])}'.")
+    refuse_shared([(str(job), job.folder) for job in jobs], _hint(jobs[0].overrides, composed[0][1]))
     prepared = set()
     for job in jobs:
         settings = job.config.dataset
@@ -125,9 +100,54 @@ def _job(number: int, overrides: Sequence[str], own: tuple[str, ...], config: An
                int(accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())))
 
 
-def _hint(job: Job, composed: DictConfig) -> str:
+def check_in_turn(lists: Sequence[Sequence[str]], composed: Sequence[DictConfig], folders: Sequence[Path | None]
+                  ) -> None:
+    """Raise ``AmeirError`` when jobs that run one after the other write to one folder, unless they are different stages
+    of one run, or ask for different numbers of processes.
+
+    Args:
+        lists: the overrides of each job.
+        composed: the configuration of each.
+        folders: what each writes to; None: nothing of its own.
+    """
+    common = set(lists[0]).intersection(*lists)
+    own = [tuple(o for o in overrides if o not in common) for overrides in lists]
+    named = [(f"job {number} ({' '.join(some) or 'the same'})", folder)
+             for number, (some, folder) in enumerate(zip(own, folders, strict=True), 1) if folder is not None]
+    by_folder: dict[Path, list[DictConfig]] = {}
+    for folder, one in zip(folders, composed, strict=True):
+        if folder is not None:
+            by_folder.setdefault(folder.resolve(), []).append(one)
+    stages = {folder for folder, some in by_folder.items() if _are_stages(some)}
+    refuse_shared([(job, folder) for job, folder in named if folder.resolve() not in stages],
+                  _hint(own[0], composed[0]))
+    if "trainer" in composed[0]:
+        asked = [wanted_processes(one.trainer) for one in composed]
+        other = next((number for number, count in enumerate(asked) if count != asked[0]), None)
+        if other is not None:
+            raise AmeirError(f"job {other + 1} ({' '.join(own[other])}) asks for {asked[other]} processes, the first "
+                             f"job for {asked[0]}: give them in sweeps of their own.")
+
+
+def refuse_shared(jobs: Sequence[tuple[str, Path]], hint: str) -> None:
+    """Raise ``AmeirError`` naming two jobs that would write to one folder."""
+    first: dict[Path, str] = {}
+    for job, folder in jobs:
+        other = first.setdefault(folder.resolve(), job)
+        if other is not job:
+            raise AmeirError(f"{other} and {job} would write to one run folder, {folder}. Give each its own: '{hint}'.")
+
+
+def _are_stages(composed: Sequence[DictConfig]) -> bool:
+    """Return whether configurations are those of different stages of one run."""
+    plain: list[Any] = [OmegaConf.to_container(one, resolve=True) for one in composed]
+    stages = [str(values.pop("stage", None)) for values in plain]
+    return len(set(stages)) == len(stages) and all(values == plain[0] for values in plain)
+
+
+def _hint(own: Sequence[str], composed: DictConfig) -> str:
     """What to write for run=, of the keys that tell the jobs apart."""
-    swept = [override.split("=", 1)[0].lstrip("+") for override in job.overrides]
+    swept = [override.split("=", 1)[0].lstrip("+") for override in own]
     keys = [f"{key}.name" if OmegaConf.is_config(OmegaConf.select(composed, key)) else key for key in swept]
     named = "-".join(f"${{{key}}}" for key in keys if isinstance(OmegaConf.select(composed, key), str | int | float))
     return f"run={named or '…'}"

@@ -10,8 +10,11 @@ from typing import Literal
 import polars as pl
 
 from ameir_pl.data.bad_rows import LINE, BadRows
+from ameir_pl.data.table_lists import vector
 from ameir_pl.data.table_sources import Source
 from ameir_pl.data.table_types import plain, raw, unfit
+from ameir_pl.data.table_values import scalars
+from ameir_pl.data.text_facts import PROSE, VECTOR, TextFacts, number_kind, text_facts
 from ameir_pl.data.time_names import is_named_like_time
 from ameir_pl.data.time_profile import TimeProfile, place_of, without_missing
 from ameir_pl.errors import AmeirError
@@ -22,7 +25,6 @@ WHOLE = 2**31
 """Bytes of files up to which the other rows are looked at for numbers that are none."""
 MISSING = ("\\N", "NULL", "null", "NaN", "nan", "<NA>", "#N/A")
 """Words that stand for a missing value wherever they are met."""
-SPLITTERS = ("|", ";", ",", "^", " ")
 GAPS = 0.1
 """Up to this share of a column of times may be none that can be read; they are named when the table is encoded."""
 LABELS = 1000
@@ -31,8 +33,6 @@ UNREADABLE = 0.1
 """Where a larger share of the lines cannot be read, the file is not what it is taken for."""
 TRIED = 200
 """Values that tell whether a column of text may be one of dates."""
-PROSE = 50
-"""Text of more characters on average is prose, unless it is a list of numbers."""
 Kind = Literal["int", "float", "text", "date", "list", "nested", "bytes", "empty"]
 _ID = re.compile(r"^(.{3,})ids?$")
 
@@ -52,6 +52,10 @@ class Facts:
         words: of its name, in lower case: ``hist_itemId`` has hist, item, id.
         mean_length: characters of a text value.
         variety: of a RecBole list, distinct elements for each element.
+        decimal, thousands: of numbers written as text.
+        gaps: words among its numbers that stand for a missing value.
+        left: why it can be no field, whatever its name; empty where it can.
+        note: what else is worth knowing.
         counts: whole numbers that grow from row to row, but for a hundredth of the rows, or are all different.
         times: how the times are written, of a column that looks or is named like one.
     """
@@ -70,6 +74,11 @@ class Facts:
     words: frozenset[str] = frozenset()
     mean_length: float = 0.0
     variety: float = 0.0
+    decimal: str = "."
+    thousands: str = ""
+    gaps: tuple[str, ...] = ()
+    left: str = ""
+    note: str = ""
     counts: bool = False
     times: TimeProfile | None = None
 
@@ -205,10 +214,14 @@ def _confirmed(facts: Facts, values: pl.Series, missing: list[str]) -> Facts:
     values = plain(values)
     if values.dtype != pl.String:
         return replace(facts, kind="bytes", binary=False)
-    kind = _number_kind(values.set(values.is_in(["", *missing]).fill_null(False), None).drop_nulls())
+    none = [*missing, *facts.gaps, ""]
+    numbers = values.set(values.str.strip_chars().is_in(none).fill_null(False), None).drop_nulls()
+    kind = number_kind(numbers, facts.decimal, facts.thousands)
     if kind == facts.kind or kind == "empty" or (facts.kind == "float" and kind == "int"):
         return facts
-    return replace(facts, kind=kind, binary=False)
+    if kind in ("int", "float"):
+        return replace(facts, kind=kind, binary=False)  # type: ignore[arg-type]
+    return replace(facts, kind="text", binary=False, decimal=".", thousands="", gaps=(), note="")
 
 
 def _tidy(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
@@ -242,34 +255,53 @@ def column_facts(values: pl.Series, typed: str = "") -> Facts:
     kind: Kind
     if isinstance(values.dtype, pl.List):
         shown = " ".join(map(str, present[0].head(5).to_list()))
-        kind, distinct = "list", present.explode().n_unique()
-        return Facts(name, kind, rows, distinct, missing, shown, typed=typed, words=words)
+        elements = present.explode().drop_nulls()
+        elements = elements.drop_nans() if elements.dtype.is_float() else elements
+        return Facts(name, "list", rows, elements.n_unique(), missing, shown, typed=typed, words=words,
+                     left=VECTOR if vector(elements) else "")
+    note, gaps = "", tuple[str, ...]()
+    if isinstance(values.dtype, pl.Duration):
+        values, note = scalars(values, "float"), "a duration, in seconds"
+        present = values.drop_nulls()
+    if values.dtype.is_float() and present.is_infinite().any():
+        endless = {float("inf"): "inf", float("-inf"): "-inf"}
+        gaps = tuple(word for number, word in endless.items() if (present == number).any())
+        note = f"{', '.join(gaps)} taken for missing"
+        present = present.filter(present.is_finite())
+        missing = rows - len(present)
+        if present.is_empty():
+            return Facts(name, "empty", rows, 0, missing, typed=typed, words=words)
+    about = TextFacts()
     distinct = present.n_unique()
     if values.dtype == pl.String:
-        kind = _number_kind(present)
+        about = text_facts(present, words)
+        kind = about.kind  # type: ignore[assignment]
+        note, gaps, distinct = about.note, about.gaps, about.distinct or distinct
+        if gaps:
+            present = present.filter(~present.str.strip_chars().is_in(list(gaps)))
+            missing, distinct = rows - len(present), present.n_unique()
     elif values.dtype.is_temporal():
         kind = "date"
     elif values.dtype.is_float():
         kind = "int" if (present == present.round()).all() and (present.abs() <= 2**53).all() else "float"
     else:
         kind = "int" if present.cast(pl.Int64, strict=False).null_count() == 0 else "text"
-    splitter, length = "", 0.0
-    low = high = variety = 0.0
+    splitter, length, low, high, variety = "", 0.0, 0.0, 0.0, 0.0
     if typed == "token_seq":
         elements = present.cast(pl.String).str.split(" ").explode()
         variety = elements.n_unique() / len(elements)
     if kind == "text":
         text = present.cast(pl.String)
         length = float(text.str.len_chars().mean() or 0)  # type: ignore[arg-type]
-        splitter = _splitter(text)
+        splitter = about.splitter
     elif kind in ("int", "float"):
-        floats = (present.str.strip_chars() if present.dtype == pl.String else present).cast(pl.Float64, strict=False)
+        floats = scalars(present, "float", about.decimal, about.thousands)
         low, high = float(floats.min() or 0), float(floats.max() or 0)  # type: ignore[arg-type]
     counts = kind == "int" and missing == 0 and _counts(values)
     flags = set(present.unique().head(3).cast(pl.String).str.to_lowercase().str.replace(r"\.0*$", "").to_list())
     binary = missing == 0 and flags in ({"0", "1"}, {"true", "false"})
     facts = Facts(name, kind, rows, distinct, missing, example, low, high, binary, splitter, typed, words, length,
-                  variety, counts)
+                  variety, about.decimal, about.thousands, gaps, about.left, note, counts)
     return _dates(replace(facts, times=_times(facts, values, present)))
 
 
@@ -286,34 +318,3 @@ def name_words(name: str) -> frozenset[str]:
         match = _ID.match(word.lower())
         words |= {match.group(1), "id"} if match else {word.lower()}
     return frozenset("id" if word == "ids" else word for word in words)
-
-
-def _number_kind(text: pl.Series) -> Kind:
-    """Whether all of some strings are whole numbers of 64 bits, numbers, or neither; leading zeros make text."""
-    if text.is_empty():
-        return "empty"
-    stripped = text.str.strip_chars()
-    if stripped.str.contains(r"^[+-]?0\d").any():
-        return "text"
-    if stripped.str.contains(r"^[+-]?\d+(?:\.0*)?$").all():
-        digits = stripped.str.replace(r"\.0*$", "")
-        return "int" if digits.cast(pl.Int64, strict=False).null_count() == 0 else "text"
-    floats = stripped.cast(pl.Float64, strict=False)
-    return "float" if floats.is_finite().fill_null(False).all() else "text"
-
-
-def _splitter(text: pl.Series) -> str:
-    """What stands between the elements of most values, where the elements are short and come again; else nothing."""
-    prose = float(text.str.len_chars().mean() or 0) > PROSE  # type: ignore[arg-type]
-    for splitter in SPLITTERS:
-        has = text.str.strip_chars().str.contains(splitter, literal=True)
-        if float(has.mean() or 0) < 0.5:  # type: ignore[arg-type]
-            continue
-        elements = text.str.split(splitter).explode().str.strip_chars()
-        elements = elements.filter(elements != "")
-        if (splitter == " " or prose) and not elements.str.contains(r"^-?\d+$").all():
-            continue  # words of a sentence
-        length = float(elements.str.len_chars().mean() or 99)  # type: ignore[arg-type]
-        if length <= 20 and elements.n_unique() <= 0.5 * len(elements):
-            return splitter
-    return ""

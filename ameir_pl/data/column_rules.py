@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ameir_pl.data.column_facts import PROSE, Facts
+from ameir_pl.data.list_text import SAYS
 from ameir_pl.data.table_fields import reserved
 
 USER = ("user", "usr", "uid", "member", "customer", "cust", "visitor", "viewer", "account", "client", "reviewer",
@@ -66,6 +67,15 @@ def group_of(f: Facts, user: frozenset[str]) -> str:
 
 def guess(f: Facts, user: frozenset[str]) -> Guess:
     """Return what a column is taken for; ``user`` as for :func:`group_of`."""
+    taken = _guess(f, user)
+    numbers = taken.entry.get("type") == "dense" or taken.entry.get("dtype") in ("int", "float")
+    how: dict[str, Any] = {"decimal": f.decimal} if numbers and f.decimal != "." else {}
+    how |= {"thousands": f.thousands} if numbers and f.thousands else {}
+    how |= {"missing": list(f.gaps)} if f.gaps else {}
+    return replace(taken, entry=taken.entry | how, why=f"{taken.why}; {f.note}" if f.note else taken.why)
+
+
+def _guess(f: Facts, user: frozenset[str]) -> Guess:
     group = group_of(f, user)
     entry: dict[str, Any] = {"name": f.name, "type": "categorical", "dtype": "int" if f.kind == "int" else "str",
                              "group": group}
@@ -73,6 +83,8 @@ def guess(f: Facts, user: frozenset[str]) -> Guess:
         return Guess(entry, "no field may have its name; give it another, with `from`", False)
     if f.counts and INDEX.match(f.name):
         return Guess(entry, "numbers the rows (an index)", False)
+    if f.left:
+        return Guess(entry, f.left, False)
     if f.kind in ("empty", "nested", "bytes") or f.distinct == 1 and not f.missing:
         why = {"empty": "no value", "nested": "nested values",
                "bytes": "bytes that are not UTF-8 text"}.get(f.kind, "the same value in every row")
@@ -86,7 +98,7 @@ def guess(f: Facts, user: frozenset[str]) -> Guess:
         if f.kind == "list":
             entry["dtype"] = "str"
         return Guess({"name": f.name, "type": "multivalent", "dtype": "str", "group": group, **splitter},
-                     "a list" if f.kind == "list" else f"'{splitter['splitter']}' in most values")
+                     "a list" if f.kind == "list" else SAYS.get(f.splitter, f"'{splitter['splitter']}' in most values"))
     if f.kind == "date":
         return Guess(entry, "a date", False)
     is_key = bool(f.words & {*USER, "id"}) or f.typed == "token"
@@ -110,7 +122,7 @@ def guess(f: Facts, user: frozenset[str]) -> Guess:
 def is_past(f: Facts) -> bool:
     """Whether a column is a list that its name calls a history."""
     listed = f.kind == "list" or bool(f.splitter) or f.typed == "token_seq"
-    return listed and bool(f.words & PAST) and not reserved(f.name)
+    return listed and bool(f.words & PAST) and not reserved(f.name) and not f.left
 
 
 def meant(f: Facts, fields: Iterable[Facts]) -> Facts | None:

@@ -12,6 +12,7 @@ import yaml
 from ameir_pl.data.bad_rows import LINE, BadRows
 from ameir_pl.data.column_facts import Facts, Sample
 from ameir_pl.data.column_rules import Guess, meant
+from ameir_pl.data.list_text import FORMS, parse
 from ameir_pl.data.separators import named
 from ameir_pl.data.table_label import LabelRule, label_words
 from ameir_pl.data.table_sources import Source
@@ -175,7 +176,8 @@ class DescriptionWriter:
             if _padded(lists):
                 entry["padding"] = "0"
             fits = bool((lengths == length).all())
-            why = (f"{columns[0].seen}" + (f"; means the same as {key}" if key in owners else "")) if fits else \
+            seen = f"{columns[0].seen}; {columns[0].note}".removesuffix("; ")
+            why = seen + (f"; means the same as {key}" if key in owners else "") if fits else \
                 f"left out: its lists are not as long as those of {entries[0][0]['name']}"
             entries.append((entry, why, fits))
             self.lines.append(f"{', '.join(names)}: {f'behavior {key}' if fits else 'left out'} ({why})")
@@ -188,7 +190,9 @@ class DescriptionWriter:
 
 def _as_lists(values: pl.Series, f: Facts) -> pl.Series:
     if isinstance(values.dtype, pl.List):
-        return values.cast(pl.List(pl.String))
+        return values.cast(pl.List(pl.String)).list.drop_nulls()
+    if f.splitter in FORMS:
+        return parse(values, f.splitter)[0].list.drop_nulls().fill_null([])  # type: ignore[arg-type]
     text = values.str.strip_chars()
     return text.str.replace_all(r"\s+", " ").str.split(f.splitter or " ").zip_with(
         text.fill_null("") != "", pl.Series([[]], dtype=pl.List(pl.String)))

@@ -14,6 +14,7 @@ Form = Literal["json", "python"]
 FORMS: tuple[Form, ...] = ("json", "python")
 """What a description's ``splitter`` may say instead of a character."""
 SAYS: dict[str, str] = {"json": "a list as JSON writes it", "python": "a list as Python writes it"}
+DAMAGED = "damaged lists"
 _DOUBLE, _SINGLE = r'"(?:[^"\\]|\\.)*"', r"'(?:[^'\\]|\\.)*'"
 _NULL = "null|None|NaN|nan|NaT|<NA>"
 _JSON = rf"(?:{_DOUBLE}|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null|NaN|-?Infinity)"
@@ -65,7 +66,7 @@ def trouble(text: pl.Series) -> str:
     """Return in words why texts in brackets are no lists of plain values, by the first that is none."""
     if text.str.contains(_CUT_OFF).any():
         return "lists that numpy has cut off (with ...)"
-    return "lists of nested values" if text.str.contains(_NESTED).any() else "damaged lists"
+    return "lists of nested values" if text.str.contains(_NESTED).any() else DAMAGED
 
 
 def parse(text: pl.Series, form: Form) -> tuple[pl.Series, pl.Series]:

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from ameir_pl.cli import evaluate, search, train
-from ameir_pl.cli.sweep import planned, sweep
+from ameir_pl.cli.overrides import jobs_of
+from ameir_pl.cli.sweep import planned
 from ameir_pl.errors import AmeirError
 from ameir_pl.ray_cluster import cluster
 from ameir_pl.search.lock import FolderInUse, RunLock
@@ -27,11 +28,11 @@ RAY = "launcher=ray"
 
 
 def test_every_combination_is_a_job() -> None:
-    assert sweep(["seed=1,2", "fairness=split,full", "run=x"]) == [
+    assert jobs_of(["seed=1,2", "fairness=split,full", "run=x"]) == [
         [f"seed={s}", f"fairness={f}", "run=x"] for s in (1, 2) for f in ("split", "full")]
-    assert sweep(["seed=1", "run='a,b'"]) == [["seed=1", "run='a,b'"]]
+    assert jobs_of(["seed=1", "run='a,b'"]) == [["seed=1", "run='a,b'"]]
     with pytest.raises(AmeirError, match="Cannot read the override"):
-        sweep(["seed=[1"])
+        jobs_of(["seed=[1"])
 
 
 def test_jobs_may_have_different_numbers_of_overrides(tiny: Tiny, one_process: None) -> None:

@@ -11,7 +11,8 @@ from pytorch_lightning.callbacks import Callback
 from ameir_pl.cli import search, train
 from ameir_pl.cli.compose import load_config
 from ameir_pl.cli.launch import check_machine, wanted_processes
-from ameir_pl.cli.trainer_keys import Limits
+from ameir_pl.cli.overrides import parsed
+from ameir_pl.cli.trainer_keys import Limits, check_trainer
 from ameir_pl.errors import AmeirError
 from tests.tiny import Tiny, numbers
 
@@ -154,10 +155,11 @@ WRONG = {
 
 @pytest.mark.parametrize("mistake", WRONG)
 def test_a_wrong_setting_is_named_before_anything_is_read(mistake: str) -> None:
+    (override,) = parsed([mistake])
+    node = {"_target_": "pytorch_lightning.Trainer", "_partial_": True,
+            override.key_or_group.removeprefix("trainer."): override.value()}
     with pytest.raises(AmeirError, match=WRONG[mistake]):
-        load_config("train", [f"+{mistake.lstrip('+')}" if "." in mistake and mistake.split("=")[0].split(".")[1]
-                              not in ("accelerator", "devices", "precision", "gradient_clip_val", "_partial_",
-                                      "_target_") else mistake])
+        check_trainer(node)
 
 
 def test_two_settings_that_say_the_same_thing_otherwise() -> None:
