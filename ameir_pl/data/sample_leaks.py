@@ -10,7 +10,8 @@ import polars as pl
 from ameir_pl.data.column_facts import Facts, Sample
 from ameir_pl.data.label_leaks import Leak, leak_of
 from ameir_pl.data.table_label import LabelRule, label_clicks
-from ameir_pl.data.table_types import raw
+from ameir_pl.data.table_types import raw, without
+from ameir_pl.data.table_values import scalars
 
 EACH = 5
 """Every so many-th row is scored by the rates of the others."""
@@ -51,6 +52,6 @@ def _values(values: pl.Series, column: Facts) -> Iterator[np.ndarray]:
         yield values.is_null().to_numpy().astype(np.int64)
         return
     if column.kind in ("int", "float"):
-        numbers = values.cast(pl.Float64, strict=False).fill_nan(None)
+        numbers = scalars(without(values, column.gaps), "float", column.decimal, column.thousands)
         yield numbers.fill_null((numbers.min() or 0.0) - 1).to_numpy()  # type: ignore[operator]
-    yield values.cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64)
+    yield scalars(values, "str").fill_null("").rank("dense").to_numpy().astype(np.int64)
