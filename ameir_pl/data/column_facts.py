@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -14,9 +15,10 @@ from ameir_pl.data.table_lists import vector
 from ameir_pl.data.table_sources import Source
 from ameir_pl.data.table_types import plain, raw, unfit
 from ameir_pl.data.table_values import scalars
-from ameir_pl.data.text_facts import PROSE, VECTOR, TextFacts, number_kind, text_facts
+from ameir_pl.data.text_facts import VECTOR, TextFacts, number_kind, text_facts
+from ameir_pl.data.time_facts import are_dates, count_times, profile_times
 from ameir_pl.data.time_names import is_named_like_time
-from ameir_pl.data.time_profile import TimeProfile, place_of, without_missing
+from ameir_pl.data.time_profile import TimeProfile
 from ameir_pl.errors import AmeirError
 
 SAMPLE = 100_000
@@ -25,14 +27,10 @@ WHOLE = 2**31
 """Bytes of files up to which the other rows are looked at for numbers that are none."""
 MISSING = ("\\N", "NULL", "null", "NaN", "nan", "<NA>", "#N/A")
 """Words that stand for a missing value wherever they are met."""
-GAPS = 0.1
-"""Up to this share of a column of times may be none that can be read; they are named when the table is encoded."""
 LABELS = 1000
 """Different values of a label that are kept."""
 UNREADABLE = 0.1
 """Where a larger share of the lines cannot be read, the file is not what it is taken for."""
-TRIED = 200
-"""Values that tell whether a column of text may be one of dates."""
 Kind = Literal["int", "float", "text", "date", "list", "nested", "bytes", "empty"]
 _ID = re.compile(r"^(.{3,})ids?$")
 
@@ -112,13 +110,14 @@ class Sample:
     unread: int = 0
 
 
-def look(source: Source, limit: int = SAMPLE, *, label: str | None = None) -> Sample:
+def look(source: Source, limit: int = SAMPLE, *, label: str | None = None, times: Sequence[str] = ()) -> Sample:
     """Return what the first rows of a table show; raises ``AmeirError`` when it cannot be read.
 
     Args:
         source: the table.
         limit: rows that are looked at closely.
         label: a column whose values are kept, the first of them, also those of later rows.
+        times: columns that hold times, whatever they look like.
     """
     paths = source.paths()
     types = source.header(paths[0])
@@ -144,7 +143,7 @@ def look(source: Source, limit: int = SAMPLE, *, label: str | None = None) -> Sa
             if rows < limit:
                 continue
             table, missing = _tidy(pl.concat(parts, how="vertical_relaxed").head(limit))
-            facts = {name: column_facts(table[name], types[name]) for name in types}
+            facts = {name: column_facts(table[name], types[name], name in times) for name in types}
             numbers = [n for n, f in facts.items() if f.kind in ("int", "float") and table[n].dtype == pl.String]
             _add_times(facts, read, bad.unit, missing)
             chunk = pl.concat(parts, how="vertical_relaxed")
@@ -157,7 +156,7 @@ def look(source: Source, limit: int = SAMPLE, *, label: str | None = None) -> Sa
         _add_times(facts, read, bad.unit, missing)
     if not facts and parts:
         table, missing = _tidy(pl.concat(parts, how="vertical_relaxed"))
-        facts = {name: column_facts(table[name], types[name]) for name in types}
+        facts = {name: column_facts(table[name], types[name], name in times) for name in types}
         _add_times(facts, read, bad.unit, missing)
     facts = {name: _dates(f) for name, f in facts.items()}
     if bad.skipped > UNREADABLE * (rows + bad.skipped):
@@ -168,43 +167,18 @@ def look(source: Source, limit: int = SAMPLE, *, label: str | None = None) -> Sa
 
 
 def _add_times(facts: dict[str, Facts], read: list[tuple[Path, pl.DataFrame]], unit: str, missing: list[str]) -> None:
-    """Count the values of columns that may hold times; those of the sample are counted anew, with their places."""
+    """Count the values of columns that may hold times."""
     for name, f in facts.items():
-        if f.times is None:
-            continue
-        times = f.times
-        if not times.placed:
-            times = TimeProfile(placed=True)
-            facts[name] = replace(f, times=times)
-        for path, chunk in read:
-            values = without_missing(raw(chunk, name), missing)
-            times.add(values, place_of(path, unit, chunk[LINE]))
-
-
-def _times(f: Facts, values: pl.Series, present: pl.Series) -> TimeProfile | None:
-    """What a column shows of times, where its name, its type or its first values are those of one."""
-    if f.kind not in ("int", "float", "text", "date"):
-        return None
-    likely = f.kind == "date" or is_named_like_time(f.name, f.words)
-    if not likely and f.kind == "text" and f.mean_length <= PROSE:
-        tried = TimeProfile()
-        tried.add(present.head(TRIED).cast(pl.String))
-        likely = tried["date"] >= tried["rows"] / 2
-    if not likely:
-        return None
-    profile = TimeProfile()
-    profile.add(values)
-    return profile
+        if f.times is not None:
+            facts[name] = replace(f, times=count_times(f.times, name, read, unit, missing))
 
 
 def _dates(f: Facts) -> Facts:
     """The facts of a column of text as those of dates, where nearly all its values are dates."""
     if f.times is None or f.times.stored or f.kind not in ("text", "date"):
         return f
-    # 1.2.10 may be a version: years of two digits are dates under a name that says so.
-    dates = f.times["date"] - (0 if is_named_like_time(f.name, f.words) else f.times["short"])
-    likely = dates > 0 and dates >= (1 - GAPS) * f.times.present
-    return replace(f, kind="date", splitter="") if likely else replace(f, kind="text")
+    dates = are_dates(f.times, is_named_like_time(f.name, f.words))
+    return replace(f, kind="date", splitter="") if dates else replace(f, kind="text")
 
 
 def _confirmed(facts: Facts, values: pl.Series, missing: list[str]) -> Facts:
@@ -241,8 +215,8 @@ def _tidy(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     return pl.DataFrame(columns), sorted(found)
 
 
-def column_facts(values: pl.Series, typed: str = "") -> Facts:
-    """Return the facts of a column without words for missing values."""
+def column_facts(values: pl.Series, typed: str = "", timed: bool = False) -> Facts:
+    """Return the facts of a column without words for missing values; ``timed``: it holds times, by the user's word."""
     name, rows, values = values.name, len(values), values.alias("raw")
     words = name_words(name)
     missing = values.null_count()
@@ -298,11 +272,13 @@ def column_facts(values: pl.Series, typed: str = "") -> Facts:
         floats = scalars(present, "float", about.decimal, about.thousands)
         low, high = float(floats.min() or 0), float(floats.max() or 0)  # type: ignore[arg-type]
     counts = kind == "int" and missing == 0 and _counts(values)
-    flags = set(present.unique().head(3).cast(pl.String).str.to_lowercase().str.replace(r"\.0*$", "").to_list())
+    written = present if not values.dtype.is_temporal() else present.head(0)  # a duration has no text
+    flags = set(written.unique().head(3).cast(pl.String).str.to_lowercase().str.replace(r"\.0*$", "").to_list())
     binary = missing == 0 and flags in ({"0", "1"}, {"true", "false"})
     facts = Facts(name, kind, rows, distinct, missing, example, low, high, binary, splitter, typed, words, length,
                   variety, about.decimal, about.thousands, gaps, about.left, note, counts)
-    return _dates(replace(facts, times=_times(facts, values, present)))
+    likely = timed or kind == "date" or is_named_like_time(name, words)
+    return _dates(replace(facts, times=profile_times(values, kind, likely)))
 
 
 def _counts(values: pl.Series) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ameir_pl.data.column_facts import PROSE, Facts
+from ameir_pl.data.column_facts import Facts
 from ameir_pl.data.list_text import SAYS
 from ameir_pl.data.table_fields import reserved
+from ameir_pl.data.text_facts import PROSE
 
 USER = ("user", "usr", "uid", "member", "customer", "cust", "visitor", "viewer", "account", "client", "reviewer",
         "buyer", "household", "hh", "subscriber", "consumer", "shopper", "player", "reader", "listener", "patron",

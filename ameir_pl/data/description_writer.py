@@ -86,7 +86,7 @@ class DescriptionWriter:
             self.add(f"time: {plain(column)}", f"{facts[column].seen}; {_unit(time.clock)}")
             self.lines.append(f"{column}: time ({_unit(time.clock)})")
             if time.time_format:
-                self.add(f"time_format: {plain(time.time_format)}", "how its dates are written")
+                self.add(f"time_format: {plain(time.time_format)}", "how its times are written")
             for note in time.notes:
                 self.add("", note)
                 self.lines.append(f"{column}: {note}")

@@ -92,7 +92,7 @@ def infer_description(table: str, label: str | None, output: Path, events: str |
         raise AmeirError(f"separator={separator}: {wrong}")
     source = Source(_relative(table, output), output, "input", separator, tuple(columns))
     path = source.paths()[0]
-    sample = look(source, label=label)
+    sample = look(source, label=label, times=(time or "",))
     rule, why = guess_label(sample, label, str(path), positive)
     for name, word in ((user, "user"), (item, "item")):
         if name and name not in sample.facts:
@@ -235,7 +235,7 @@ def _events(writer: DescriptionWriter, table: _Table, used: dict[str, Facts], gu
     label, user, choice, sides = table.label, table.user.column, table.time, table.sides
     source = Source(events, table.source.description, "events")
     itself = source.paths() == [writer.path]
-    sample = table.sample if itself else table.looked.get(events) or look(source)
+    sample = table.sample if itself else table.looked.get(events) or look(source, times=(choice.column,))
     table.looked[events] = sample
     facts = {f.name: f for f in sample.facts.values()}
     there = user if user in facts else user_column(facts.values())

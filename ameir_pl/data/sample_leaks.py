@@ -51,6 +51,8 @@ def _values(values: pl.Series, column: Facts) -> Iterator[np.ndarray]:
     if values.dtype.is_nested() or column.kind == "bytes":
         yield values.is_null().to_numpy().astype(np.int64)
         return
+    if isinstance(values.dtype, pl.Duration):  # it has no text
+        values = values.dt.total_microseconds()
     if column.kind in ("int", "float"):
         numbers = scalars(without(values, column.gaps), "float", column.decimal, column.thousands)
         yield numbers.fill_null((numbers.min() or 0.0) - 1).to_numpy()  # type: ignore[operator]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -155,6 +156,8 @@ class Clock:
 
     def misfits(self, profile: TimeProfile) -> tuple[int, str]:
         """Return how many values of a column have no time that this clock can read, and the first of them."""
+        if self.pattern:  # which values have it was not counted
+            return profile["missing"], profile.first.get("missing", "")
         kinds = ["missing", "unreadable", "time of day"]
         if self.form == "date":
             kinds += ["number"] + ["early", "far"] * self.bounded
@@ -244,11 +247,14 @@ class Clock:
 
 def wrong_pattern(pattern: str) -> str:
     """Return why a pattern of strptime reads no dates; empty where it can."""
+    if "%Z" in pattern:
+        return "the name of a zone does not tell the time: write offsets, and %z"
     try:
-        made = pl.Series(["2024-01-31"]).str.to_datetime(pattern, strict=False)
+        moment = pl.Series([datetime(2024, 1, 31, 18, 9, 5)]).dt.replace_time_zone("UTC")
+        read = moment.dt.strftime(pattern).str.to_datetime(pattern, strict=False)
     except PolarsError as error:
         return str(error).splitlines()[0]
-    return "" if made.dtype.is_temporal() else "it gives no date"
+    return "" if read[0] is not None and read[0].year == moment[0].year else "a date needs a day and a year"
 
 
 def _bounded(profile: TimeProfile, kind: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ameir_pl.data.column_facts import GAPS, Facts
+from ameir_pl.data.column_facts import Facts
 from ameir_pl.data.column_rules import ITEM, USER
-from ameir_pl.data.table_times import COUNT, Clock
+from ameir_pl.data.table_times import COUNT, TIME_FORMATS, Clock, wrong_pattern
+from ameir_pl.data.time_facts import GAPS
 from ameir_pl.data.time_names import LIKE_TIME, TIME, is_named_like_time
 from ameir_pl.data.time_profile import TimeProfile
 from ameir_pl.errors import AmeirError, did_you_mean
@@ -61,6 +62,11 @@ def choose_time(facts: Iterable[Facts], where: str, column: str | None = None, t
     known = {f.name: f for f in facts}
     if column is not None and column != NO_TIME and column not in known:
         raise AmeirError(f"{where}: time={column}: there is no such column.{did_you_mean(column, known)}")
+    if time_format and "%" not in time_format and time_format not in TIME_FORMATS:
+        raise AmeirError(f"time_format={time_format} is unknown.{did_you_mean(time_format, TIME_FORMATS)} It is one of "
+                         f"{', '.join(TIME_FORMATS)}, or a pattern such as '%d.%m.%y'.")
+    if "%" in time_format and (wrong := wrong_pattern(time_format)):
+        raise AmeirError(f"time_format={time_format} is no pattern that reads dates ({wrong}).")
     named = column if column in known else None
     choice, failed = TimeChoice(), ""
     alike = [f for f in known.values() if _looks_like_time(f) or f.name == named]
@@ -70,13 +76,17 @@ def choose_time(facts: Iterable[Facts], where: str, column: str | None = None, t
     ranked = sorted((_rank(f, i), f.name) for i, f in enumerate(alike) if not reasons[f.name])
     for name in [named] if named else [] if column == NO_TIME else [name for _, name in ranked]:
         try:
-            choice.clock = Clock.decide(_profile(known[name]), time_format, f"{where}, column '{name}'")
+            clock = Clock.decide(_profile(known[name]), time_format, f"{where}, column '{name}'")
         except AmeirError as error:
             reasons[name] = str(error)
             failed = failed or str(error)
             continue
-        choice.column = name
-        break
+        count, first = clock.misfits(_profile(known[name]))
+        if count <= GAPS * known[name].rows:
+            choice.column, choice.clock = name, clock
+            break
+        reasons[name] = f"{count:,} rows have no time that can be used, the first: {first}."
+        failed = f"{where}, column '{name}': {reasons[name]}" if named else failed
     if failed and not choice.column:
         raise AmeirError(f"{failed} With `ameir data infer`, time_format=… says it, time=COLUMN takes another column, "
                          f"and time={NO_TIME} none: rows are split at random then.")
@@ -117,8 +127,8 @@ def _reason(f: Facts, told: bool = False) -> str:
     if not told and f.words & _STATIC:
         return "by its name it says when a user or an item came to be, not when a row was. time=COLUMN takes it."
     if profile["time of day"] > GAPS * rows:
-        return (f"it holds times of day without a date, such as {profile.first['time of day']}, which have no order. "
-                "Put date and time into one column.")
+        return (f"it holds times of day or durations, such as {profile.first['time of day']}, which have no order. Put "
+                "date and time into one column.")
     if profile["missing"] > GAPS * rows:
         return f"{100 * profile['missing'] / rows:.2g} % of the rows have none."
     if told:
@@ -139,10 +149,10 @@ def _no_number(f: Facts, profile: TimeProfile) -> str:
     if counted >= (1 - GAPS) * profile["number"] or sum(profile[u] for u in profile.units()) >= (1 - GAPS) * \
             profile["number"]:
         return ""
-    of_day = 0 <= f.low <= f.high <= 24 and f.distinct <= 25 and f.rows >= 10 * f.distinct
+    of_day = 0 <= f.low <= f.high <= 24 and f.distinct <= 25 and f.rows >= 4 * f.distinct
     if f.words and f.words <= TIME and not of_day:
         return ""
-    return (f"numbers from {f.low:,.6g} to {f.high:,.6g} are no time since 1970. If they grow with time, "
+    return (f"numbers from {f.low:,.12g} to {f.high:,.12g} are no time since 1970. If they grow with time, "
             f"time={f.name} time_format={COUNT} takes them.")
 
 
