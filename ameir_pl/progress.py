@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -48,15 +49,27 @@ def drop_unread() -> bool:
     """Turn off the streams whose reader has gone (``ameir train --help | head -1``); return whether there was one."""
     gone = False
     for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None and not stream.closed:
-                stream.flush()
-        except BrokenPipeError:
+        if _has_no_reader(stream):
             gone = True
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
     return gone
+
+
+def _has_no_reader(stream: Any) -> bool:
+    try:
+        if stream is None or stream.closed:
+            return False
+        stream.flush()
+        # What could not be written may be out of the buffer already: ask the pipe itself.
+        pipe = select.poll()
+        pipe.register(stream.fileno(), 0)
+        return any(event & select.POLLERR for _, event in pipe.poll(0))
+    except BrokenPipeError:
+        return True
+    except (OSError, ValueError, AttributeError):  # no file of the system's, or a system without poll
+        return False
 
 
 @contextmanager

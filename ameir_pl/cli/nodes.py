@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import pydoc
 from collections.abc import Mapping
 from typing import Any
-
-from hydra.utils import get_object
 
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.trainer_keys import check_trainer
@@ -43,7 +42,9 @@ def _check(kind: str, key: str, node: Any, *, partial: bool) -> None:
         want = ", _partial_=true" if partial else ""
         raise AmeirError(f"Configuration: '{key}' cannot be built: it must be {kind} (_target_=CLASS{want}).")
     try:
-        target = get_object(node["_target_"])
+        target = pydoc.locate(node["_target_"])
+        if not callable(target):
+            raise TypeError("there is no such class")
         known = inspect.signature(target).parameters
     except Exception as error:  # importing what a user names may raise anything
         raise AmeirError(f"Configuration: '{key}' cannot be built: {key}._target_={node['_target_']} is no class that "

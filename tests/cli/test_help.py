@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,26 @@ def test_a_reader_that_has_gone_ends_it_quietly(run: Callable[[], None], no_read
     except SystemExit as end:
         assert end.code == 0
     sys.stdout.flush(), sys.stderr.flush()  # nothing is left that the interpreter would stumble over
+
+
+def test_a_reader_that_goes_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    fcntl.fcntl(write, getattr(fcntl, "F_SETPIPE_SZ", 1031), 4096)  # what is longer waits for the reader
+
+    def head() -> None:
+        os.read(read, 100)
+        os.close(read)
+
+    with os.fdopen(write, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "argv", ["ameir", "train", "--help"])
+        reader = threading.Thread(target=head)
+        reader.start()
+        try:
+            ameir.main()
+        except SystemExit as end:
+            assert end.code == 0
+        reader.join()
 
 
 def test_a_training_goes_on_without_a_reader(no_reader: None, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
