@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
-from ameir_pl.data.bad_rows import BadRows
+from ameir_pl.data.bad_rows import LINE, BadRows
 from ameir_pl.data.delimited import chunks, header, is_number, need_header
+from ameir_pl.data.table_times import Clock
+from ameir_pl.data.time_profile import TimeProfile, place_of
 from ameir_pl.errors import AmeirError
 
 NEEDED = ("user", "item", "timestamp")
@@ -21,6 +24,7 @@ _ALIASES = {"user": ("user", "user_id", "userid", "reviewerid"),
 _OPTION = "dataset.options.columns=[item,user,rating,timestamp] names the columns in their order."
 _ASIN = r"^[0-9A-Z]{10}$"
 _SAMPLE = 2**20
+_WRITTEN, _TIME = "@written", "@read"
 
 
 def read_ratings(path: Path, separator: str, bad: BadRows, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -58,17 +62,31 @@ def read_ratings(path: Path, separator: str, bad: BadRows, columns: Sequence[str
     tables = [_chunk(table, roles, path, bad) for table in chunks(path, separator, bad, order, quotes=separator == ",")]
     if not tables:
         raise AmeirError(f"{path}: no row can be read. {bad.advice}")
-    return pl.concat(tables)
+    return _timed(pl.concat(tables), roles["timestamp"], path, bad)
+
+
+def _timed(table: pl.DataFrame, column: str, path: Path, bad: BadRows) -> pl.DataFrame:
+    """Read the times, numbers or dates as all of them tell."""
+    profile = TimeProfile()
+    profile.add(table[_WRITTEN].set((table[_WRITTEN].str.strip_chars() == "").fill_null(False), None),
+                place_of(path, bad.unit, table[LINE]))
+    try:
+        clock = Clock.decide(profile, "", f"{path}, column '{column}'")
+    except AmeirError as error:
+        raise AmeirError(f"{error} A description is that of a table: dataset=table, task: retrieval. {bad.advice}"
+                         ) from error
+    clock = replace(clock, bounded=False)  # as published, whatever it is
+    table = clock.read(table.rename({_WRITTEN: column}), column, bad, path, _TIME)
+    return table.select("user", "item", pl.col(_TIME).alias("time"))
 
 
 def _chunk(table: pl.DataFrame, roles: dict[str, str], path: Path, bad: BadRows) -> pl.DataFrame:
     for role in ("user", "item"):
         table = bad.drop(table, table[roles[role]].str.strip_chars() == "", path, roles[role], "an id")
-    for role in ("rating", "timestamp"):
-        if role in roles:
-            table = bad.number(table, roles[role], path, whole=False)
-    return table.select(*(pl.col(roles[role]).str.strip_chars().alias(role) for role in ("user", "item")),
-                        pl.col(roles["timestamp"]).alias("time"))
+    if "rating" in roles:
+        table = bad.number(table, roles["rating"], path, whole=False)
+    return table.select(LINE, *(pl.col(roles[role]).str.strip_chars().alias(role) for role in ("user", "item")),
+                        pl.col(roles["timestamp"]).alias(_WRITTEN))
 
 
 def _roles(words: Sequence[str], path: Path, advice: str) -> dict[str, str]:

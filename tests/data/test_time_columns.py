@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from ameir_pl.cli.infer import infer
+from ameir_pl.data.bad_rows import BadRows
+from ameir_pl.data.ratings import read_ratings
 from ameir_pl.data.table import Table
 from ameir_pl.errors import AmeirError
 
@@ -175,3 +177,24 @@ def test_no_time_and_no_split_is_said_when_encoding(tmp_path: Path, capsys: pyte
                                      "{name: item_id}, {name: hour, from: day, part: hour}]\n")
     encoded = Table(raw="none", encoded=tmp_path / "encoded", source=tmp_path / "a.yaml").prepare()
     assert encoded.manifest["notes"]["hour"] == "0 in every row: 'day' has no time of day"
+
+
+@pytest.mark.parametrize("spelling", ["%d/%m/%Y", "%Y-%m-%dT%H:%M:%SZ", "%b %d, %Y"])
+def test_a_file_of_ratings_may_have_dates(spelling: str, tmp_path: Path) -> None:
+    lines = [f"u{i % 4},b{i % 9},5,{m.strftime(spelling)}" if "," not in spelling else
+             f'u{i % 4},b{i % 9},5,"{m.strftime(spelling)}"' for i, m in enumerate(MOMENTS)]
+    path = tmp_path / "r.csv"
+    path.write_text("\n".join(["user,item,rating,timestamp", *lines[60:], *lines[:60]]) + "\n")
+    table = read_ratings(path, ",", BadRows("fail", ""))
+    truth = {f"u{i % 4} b{i % 9} {i}" for i in range(ROWS)}
+    order = table.sort("time").with_row_index("at").select(pl.concat_str("user", "item", "at", separator=" "))
+    assert set(order.to_series()) == truth
+
+
+@pytest.mark.bad_input
+def test_ratings_of_two_units_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("user,item,rating,timestamp\n" + "".join(
+        f"u{i % 4},b{i % 9},5,{second * (1000 if i % 9 == 0 else 1)}\n" for i, second in enumerate(SECONDS)))
+    with pytest.raises(AmeirError, match="different units: 106 seconds, .* 14 milliseconds"):
+        read_ratings(path, ",", BadRows("fail", ""))
