@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
-from rich.table import Table
 
 from ameir_pl import ranks
 from ameir_pl.atomic import telling, write_sealed, write_text
@@ -27,7 +26,17 @@ from ameir_pl.cli.trainings import Remade, refuse, run_of, train_all, without
 from ameir_pl.cli.tune import BEST, learns, sketch, tuned_with
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.progress import console
-from ameir_pl.reports.comparison import Trained, cells, common_settings, compare, markdown, notes, own_settings
+from ameir_pl.reports.comparison import (
+    Trained,
+    cells,
+    common_settings,
+    compare,
+    markdown,
+    notes,
+    own_settings,
+    unequal,
+)
+from ameir_pl.reports.fitting import print_fitting
 from ameir_pl.reports.quality_cost import check_plotly, write_quality_cost
 from ameir_pl.reports.table import METRICS, read_metrics
 from ameir_pl.schema import Schema
@@ -131,23 +140,18 @@ def chosen_options(asked: Any, models: Sequence[str]) -> dict[str, list[str]]:
 def write_comparison(folder: Path, trained: Sequence[Trained], *, plot: bool) -> dict[str, Any]:
     """Show the table of ``trained`` and write it to ``folder``: comparison.json, comparison.md, quality_cost.html."""
     lines, first = compare(trained), trained[0].metrics
-    common = common_settings(lines)
+    common, marked = common_settings(lines), unequal(lines)
     result = {"dataset": first["dataset"], "protocol": first["protocol"], "rows": first["rows"], "settings": common,
               "models": {line.model: {
                   "seeds": list(line.seeds), "test": line.means, "deviation": line.deviations, "params": line.params,
                   "embedding_params": line.embedding_params, "seconds": line.seconds,
                   "samples_per_second": line.samples_per_second, "published": line.published,
-                  "settings": own_settings(line, common), **({"loss": line.loss} if line.loss else {})}
+                  "settings": own_settings(line, common), **({"loss": line.loss} if line.loss else {}),
+                  **({"unequal": marked[line.model]} if line.model in marked else {})}
                   for line in lines}}
     out = console(results=True)
     header, rows = cells(lines)
-    table = Table(*header)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(*row)
-    out.width = max(out.width, sum(max(len(row[i]) for row in [header, *rows]) + 3 for i in range(len(header))) + 1)
-    out.print(table)
+    print_fitting(out, header, rows)
     for note in notes(lines, first):
         out.print(note, markup=False)
     if ranks.writes():

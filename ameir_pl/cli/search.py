@@ -19,6 +19,7 @@ from ameir_pl.reports.table import METRICS, read_metrics, show, with_errors
 from ameir_pl.search.assembly import VARIANTS, assembled
 from ameir_pl.search.journal import unfinished
 from ameir_pl.search.pipeline import Result, measure, require_earlier, run_stage, stages_to_run
+from ameir_pl.search.plan import plan_line
 
 
 def show_stage(session: Session, stage: int) -> dict[str, Any]:
@@ -58,6 +59,8 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
         console().print("This run is finished; nothing was trained. overwrite=true makes it again, run=… another.")
         return metrics
     with session:
+        left = [number for number in stages if config.overwrite or not problem.folder.usable(number)]
+        console().print(plan_line(problem, left, config.dataset.train.batch_size, finetunes=stage == "all"))
         for number in stages:
             run_stage(problem, number)
         if stage != "all":

@@ -135,6 +135,17 @@ def own_settings(line: Line, common: Mapping[str, Any]) -> dict[str, Any]:
             if line.settings.get(key) != common.get(key)}
 
 
+def unequal(lines: Sequence[Line]) -> dict[str, list[str]]:
+    """Return the lines that are not on equal terms with most, and by which keys: settings, options that are the model's
+    own left out, and seeds."""
+    common = common_settings(lines)
+    seeds = [line.seeds for line in lines]
+    usual = max(seeds, key=seeds.count)
+    found = {line.model: [*(key for key in own_settings(line, common) if key != "options"),
+                          *(["seeds"] if line.seeds != usual else [])] for line in lines}
+    return {model: keys for model, keys in found.items() if keys}
+
+
 def cells(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     """Return the header and the rows of the table as texts."""
     metrics = list(lines[0].means)
@@ -147,14 +158,15 @@ def cells(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     header = ["model", *(f"{label(name)}" for name in metrics),
               *(f"{lines[0].publisher}'s {label(name)}" for name in papers), "parameters",
               "embedding", "seconds", "samples/s", "seeds"]
-    rows = []
+    rows, marked = [], unequal(lines)
     for line in lines:
         measured = [f"{line.means[name]:.4f}" + (f" ± {line.deviations[name]:.4f}" if line.deviations else "")
                     if name in line.means else "-" for name in metrics]
         rows.append([line.model + (" *" if line.loss else ""), *measured,
                      *(f"{line.published[name]:g}" if name in line.published else "-" for name in papers),
                      f"{line.params:,}", f"{line.embedding_params:,}", f"{line.seconds:.1f}",
-                     f"{line.samples_per_second:,.0f}" if line.samples_per_second else "-", str(len(line.seeds))])
+                     f"{line.samples_per_second:,.0f}" if line.samples_per_second else "-",
+                     f"{len(line.seeds)}{' †' if line.model in marked else ''}"])
     return header, rows
 
 
@@ -164,6 +176,9 @@ def notes(lines: Sequence[Line], metrics: Mapping[str, Any]) -> list[str]:
     found = [f"{metrics['dataset']}, {metrics['protocol']}; rows: {rows}. Numbers are of the test rows; the best "
              "epoch was chosen on the validation rows."]
     found += [f"Warning: {warning}" for warning in metrics.get("warnings", ())]
+    if marked := unequal(lines):
+        found.append("† is not on equal terms with the others, and its place in the order says little: " + "; ".join(
+            f"{model} differs in {', '.join(keys)}" for model, keys in marked.items()) + ".")
     common = common_settings(lines)
     if common:
         found.append(f"Settings: {_said(common)}.")

@@ -13,7 +13,16 @@ from ameir_pl.baselines import BASELINES
 from ameir_pl.data.bars import SPLITS
 from ameir_pl.errors import AmeirError
 from ameir_pl.reports.benchmarks import BENCHMARKS, OTHERS
-from ameir_pl.reports.comparison import Trained, cells, common_settings, compare, markdown, notes, own_settings
+from ameir_pl.reports.comparison import (
+    Trained,
+    cells,
+    common_settings,
+    compare,
+    markdown,
+    notes,
+    own_settings,
+    unequal,
+)
 from ameir_pl.reports.published import PUBLISHED
 
 
@@ -147,3 +156,19 @@ def test_numbers_of_benchmarks_are_of_models_that_there_are() -> None:
     for name, numbers in BENCHMARKS.items():
         assert set(numbers) <= set(BASELINES.names()) and name in SPLITS and name in OTHERS
         assert all(0.5 < row["auc"] < 0.83 and 0.15 < row.get("logloss", 0.2) < 0.47 for row in numbers.values())
+
+
+def test_what_is_not_on_equal_terms_is_marked() -> None:
+    usual = {"batch_size": 4, "finetune_epochs": 20, "data_fingerprint": "abc"}
+    found = [trained(m, seed, 0.7, settings=usual) for m in ("a", "b", "c") for seed in (1, 2)]
+    found += [trained("short", seed, 0.9, settings=usual | {"finetune_epochs": 1}) for seed in (1, 2)]
+    found += [trained("lucky", 7, 0.8, settings=usual), trained("own", 1, 0.75, settings=usual | {"options": {"x": 1}}),
+              trained("own", 2, 0.75, settings=usual)]
+    lines = compare(found)
+    assert unequal(lines) == {"short": ["finetune_epochs"], "lucky": ["seeds"]}
+    assert [(row[0], row[-1]) for row in cells(lines)[1]] == [("short", "2 †"), ("lucky", "1 †"), ("own", "2"),
+                                                              ("a", "2"), ("b", "2"), ("c", "2")]
+    note = next(note for note in notes(lines, found[0].metrics) if note.startswith("†"))
+    assert "short differs in finetune_epochs; lucky differs in seeds" in note
+    assert note in markdown(lines, found[0].metrics)
+    assert unequal(lines[2:]) == {} and not any("†" in n for n in notes(lines[2:], found[0].metrics))

@@ -131,3 +131,15 @@ def test_equal_scores_go_to_the_smaller_model() -> None:
     ranking = together.rank([replace(a) for a in chosen], "scoring")
     sizes = [params for _, _, params in ranking]
     assert {s for _, s, _ in ranking} == {0.5} and sizes == sorted(sizes)
+
+
+@pytest.mark.parametrize(("scores", "words"), [
+    ([0.5] * 30, "all 30 candidates have the same score, 0.5000: the one-shot model tells none from another. Train it"),
+    ([1.0] * 30, "A field gives the label away (`ameir data prepare` says which): training longer changes nothing"),
+    ([0.6, 0.7] * 15, "the 30 candidates have 2 distinct scores; of equal ones the smaller is taken. The 150 rows"),
+    ([0.999, 1.0] * 15, "have 2 distinct scores; of equal ones the smaller is taken. A field gives the label away"),
+    ([i / 30 for i in range(30)], ""), ([0.5], "")])
+def test_ties_are_said_with_their_cause(scores: list[float], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    scorer("mlp")[0]._say_ties(scores, "scoring")
+    said = capsys.readouterr().err
+    assert (words in said and ("Train it longer" not in said or scores[0] == 0.5)) if words else said == ""

@@ -1,0 +1,30 @@
+"""What a search says before it begins."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ameir_pl.search.plan import plan_line
+from ameir_pl.search.problem import Budget
+
+WIDE = "1,560 updates, up to 2,000 candidates, then the best 5 up to 780 updates each"
+ROWS = "on 80,000 train rows, scoring on 9,000 validation rows"
+
+
+@pytest.mark.parametrize(("name", "stages", "finetunes", "expected"), [
+    ("paper", (1, 2, 3), True, f"budget=paper {ROWS}: stage 1: {WIDE}; stage 2: 4 cycles of 312 updates; stage 3: "
+     f"{WIDE}; finetuning: up to 3,120 updates a model. This is the paper's effort: budget=demo takes minutes."),
+    ("demo", (2,), False, f"budget=demo {ROWS}: stage 2: 4 cycles of 312 updates.")])
+def test_the_line(name: str, stages: tuple[int, ...], finetunes: bool, expected: str) -> None:
+    data = SimpleNamespace(rows={"train": 80_000, "valid": 9_000})
+    problem: Any = SimpleNamespace(budget=Budget(name=name), data=data)
+    assert plan_line(problem, stages, 512, finetunes=finetunes) == expected
+
+
+def test_few_rows_are_one_batch() -> None:
+    problem: Any = SimpleNamespace(budget=Budget(name="light", stage1_epochs=0.5, top_epochs=0),
+                                   data=SimpleNamespace(rows={"train": 40, "valid": 5}))
+    assert "stage 1: 1 updates, up to 2,000 candidates." in plan_line(problem, (1,), 512, finetunes=False)
