@@ -70,4 +70,6 @@ def _override(key: str, value: str) -> str:
             return f"{key}={value}"
     except HydraException:
         pass
-    return f"{key}={QuotedString(text=value, quote=Quote.single).with_quotes()}"
+    # The shell's own are single: others within them are read more easily.
+    quote = Quote.single if '"' in value else Quote.double
+    return f"{key}={QuotedString(text=value, quote=quote).with_quotes()}"

@@ -54,6 +54,8 @@ class Source:
     @property
     def advice(self) -> str:
         """What a user can do about bad input."""
+        if not self.description.exists():  # it is being guessed
+            return "Correct it, or name another table."
         return f"Correct it, or the description {self.description}."
 
     def paths(self) -> list[Path]:
@@ -79,7 +81,10 @@ class Source:
             if not found and named.parent.is_dir():
                 what += "." + did_you_mean(named.name, [p.name for p in named.parent.iterdir()][:20])
         if not found:
-            raise AmeirError(f"{self.description}: {self.place}: {what.rstrip('.')}. Paths are relative to "
+            what += "" if what.endswith((".", "?")) else "."
+            if not self.description.exists():
+                raise AmeirError(f"{self.place}={self.input}: {what}")
+            raise AmeirError(f"{self.description}: {self.place}: {what} Paths are relative to "
                              f"{self.description.parent}.")
         return found
 

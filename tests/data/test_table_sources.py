@@ -237,3 +237,14 @@ def test_a_folder_of_json_or_arrow(tmp_path: Path) -> None:
     assert [p.name for p in found.paths()] == ["0.jsonl", "1.jsonl"]
     (tmp_path / "parts" / "a.csv.zst").write_bytes(pa.compress(lines(",").encode(), codec="zstd", asbytes=True))
     assert [p.name for p in found.paths()] == ["a.csv.zst"], "JSON beside a table is notes about it"
+
+
+def test_a_description_that_is_not_there_yet_is_not_blamed(tmp_path: Path) -> None:
+    (tmp_path / "clicks.csv").write_bytes(b"click,user\n1,K\xe4the\n")
+    with pytest.raises(AmeirError, match=r"clicks.csv, line 2: .*Correct it, or name another table\.$"):
+        read(tmp_path / "clicks.csv")
+    with pytest.raises(AmeirError, match=r"^input=clikcs.csv: no file .*clikcs.csv. Did you mean 'clicks.csv'\?$"):
+        source(tmp_path / "clikcs.csv").paths()
+    (tmp_path / "d.yaml").write_text("input: clicks.csv")
+    with pytest.raises(AmeirError, match=r"d.yaml: input: no file .*\? Paths are relative to"):
+        source(tmp_path / "clikcs.csv").paths()
