@@ -22,11 +22,12 @@ from ameir_pl.cli.config import Config
 from ameir_pl.cli.flags import read_line
 from ameir_pl.cli.help import help_text
 from ameir_pl.cli.launch import check_machine, launch, launched, meet, wanted_processes
+from ameir_pl.cli.loggers import check_loggers
 from ameir_pl.cli.overrides import jobs_of
 from ameir_pl.cli.ray_jobs import run_jobs
 from ameir_pl.cli.saved_settings import load_run_config
 from ameir_pl.cli.secrets import refuse_secrets
-from ameir_pl.cli.setup import run_path
+from ameir_pl.cli.setup import built, run_path
 from ameir_pl.cli.sweep import check_in_turn, planned
 from ameir_pl.errors import AmeirError, Stopped, did_you_mean, explained
 from ameir_pl.progress import console, ending_quietly
@@ -109,6 +110,8 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool, comma
     first = load(config_name, jobs[0])
     if trains and commands and line.multirun:
         raise AmeirError("This command runs several trainings itself: give it without --multirun.")
+    if trains:
+        check_loggers(first[1], built(first[1], "logger"), run_path(first[0]))
     if trains and line.multirun and first[1].launcher == "ray":
         return run_jobs(body.__module__, planned(config_name, jobs, load))
     loaded = [first, *(load(config_name, job) for job in jobs[1:])]

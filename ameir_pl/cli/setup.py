@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,6 @@ from ameir_pl import __version__, ranks
 from ameir_pl.architecture_file import find_architecture, read_architecture
 from ameir_pl.atomic import write_text
 from ameir_pl.baselines import build_baseline, check_baseline
-from ameir_pl.callbacks.metrics_csv import MetricsCsv
 from ameir_pl.cli.checks import (
     check_factories,
     check_labels,
@@ -39,6 +37,7 @@ from ameir_pl.cli.conf_files import conf_folder
 from ameir_pl.cli.config import RESULT_KEYS, TRAIN_KEYS, Config
 from ameir_pl.cli.engine import LightningEngine
 from ameir_pl.cli.fingerprint import settings_fingerprint
+from ameir_pl.cli.loggers import check_loggers, close_loggers, make_loggers
 from ameir_pl.cli.run_settings import check_run_data, check_run_folder, recover
 from ameir_pl.cli.trainer_keys import Limits
 from ameir_pl.data import DATASETS, AmeirDataModule, Dataset
@@ -110,7 +109,7 @@ class Session:
         return self
 
     def _enter(self, path: Path) -> None:
-        self.loggers += self.open_loggers()
+        self.loggers += self.open_loggers()  # nothing of theirs is open before they are first written to
         if self.config is not None:
             write_text(path / "config.yaml", self.config)
         if ranks.writes():
@@ -125,12 +124,7 @@ class Session:
             if exception[0] is None and self.config is not None:
                 self.problem.journal.close()
             self._log.__exit__(None, None, None)
-            for logger in self.loggers:
-                logger.finalize("success" if exception[0] is None else "failed")
-                if isinstance(logger, pl.loggers.WandbLogger):
-                    import wandb
-
-                    wandb.finish(exit_code=0 if exception[0] is None else 1)
+            close_loggers(self.loggers, cast(BaseException | None, exception[1]))
         finally:
             self._lock.release()
 
@@ -193,6 +187,8 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     check_run_folder(path, config, composed, begins=begins, keys=RESULT_KEYS + (
         () if purpose == "evaluate" else (*TRAIN_KEYS, "metrics")) + (("variant",) if purpose == "train" else ()))
     nodes = checked_nodes(composed)
+    loggers_of = {} if purpose == "evaluate" else nodes["logger"]
+    check_loggers(composed, loggers_of, path)
     dataset = make_dataset(config)
     started = time.monotonic()
     with ranks.in_turn():
@@ -240,7 +236,7 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
         check_limits(data, limits)
     check_stages(problem, config, stages)
     return Session(problem, dataset, encoded.folder / "vocabulary.parquet", prepare_seconds, loggers,
-                   partial(make_loggers, config, nodes["logger"], path),
+                   partial(make_loggers, composed, loggers_of, path),
                    None if purpose == "evaluate" else OmegaConf.to_yaml(composed), encoded.manifest.get("planted"))
 
 
@@ -258,24 +254,6 @@ def built(composed: DictConfig, key: str) -> Any:
     except (InstantiationException, TypeError) as error:
         cause = error.__cause__ or error
         raise AmeirError(f"Configuration: '{key}' cannot be built: {' '.join(str(cause).split())}") from error
-
-
-def make_loggers(config: Config, factories: Mapping[str, Any], path: Path) -> list[Logger]:
-    """Return metrics.csv's logger and those of the logger group."""
-    loggers: list[Logger] = [MetricsCsv(path / "metrics.csv")]
-    for name, make in factories.items():
-        if not callable(make):  # left out
-            continue
-        try:
-            if name == "wandb":
-                os.environ.setdefault("WANDB_SILENT", "true")
-                loggers.append(make(save_dir=str(path), name=f"{config.dataset.name}-{config.run}"))
-            else:
-                loggers.append(make(save_dir=str(path)))
-        except ImportError as error:
-            raise AmeirError(f"logger={name} needs a package that is not installed: {error}. Install it with "
-                             f"`pip install 'ameir-pl[{name}]'`, or use logger=csv.") from error
-    return loggers
 
 
 def make_baseline(name: str, *, config: Config, schema: Schema) -> nn.Module:
