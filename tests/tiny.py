@@ -69,4 +69,5 @@ def numbers(metrics: dict[str, Any]) -> dict[str, Any]:
     for row in plain["models"].values():
         row.pop("seconds")
         row.pop("finding_seconds", None)
+        row.pop("train_seconds", None)
     return plain

@@ -36,6 +36,7 @@ class Checkpoints(Checkpoint):
     def __init__(self, phase: Phase, *, every_steps: int, every_minutes: float) -> None:
         self._phase, self._every_steps, self._every_seconds = phase, every_steps, 60 * every_minutes
         self._before, self._began = 0.0, time.monotonic()
+        self.validation_seconds, self._validating = 0.0, 0.0
         self._generators: list[dict[str, Tensor]] | None = None  # of an interrupted fit, until its first batch
         self._all_generators: list[dict[str, Tensor]] = []
 
@@ -43,6 +44,19 @@ class Checkpoints(Checkpoint):
     def seconds(self) -> float:
         """Seconds of this fit, those before an interruption among them."""
         return self._before + time.monotonic() - self._began
+
+    @property
+    def train_seconds(self) -> float:
+        """Those of them without validation."""
+        return self.seconds - self.validation_seconds
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note when validation begins."""
+        self._validating = time.monotonic()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add what it took."""
+        self.validation_seconds += time.monotonic() - self._validating
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -92,11 +106,13 @@ class Checkpoints(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what Lightning does not keep."""
-        return {"seconds": self.seconds, "generators": self._all_generators}
+        return {"seconds": self.seconds, "validation_seconds": self.validation_seconds,
+                "generators": self._all_generators}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the state of the interrupted fit."""
         self._before, self._generators = float(state_dict["seconds"]), list(state_dict["generators"])
+        self.validation_seconds = float(state_dict.get("validation_seconds", 0.0))
 
     def _save(self, trainer: pl.Trainer) -> None:
         for callback in trainer.callbacks:  # type: ignore[attr-defined]

@@ -205,12 +205,13 @@ def _slug(model: str) -> str:
 
 def _read(folder: Path, model: str) -> Trained:
     metrics = read_metrics(folder / METRICS)
-    settings, defaults = result_settings(folder), {} if model.startswith(SEARCHED) else options_of(model)
+    row = next(iter(metrics["models"].values()))
+    settings, defaults = result_settings(folder, row), {} if model.startswith(SEARCHED) else options_of(model)
     given = {key.removeprefix("model.options."): value
              for key, value in flat(saved_config(folder), ["model.options"]).items()}
     usual = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
     options = {name: value for name, value in given.items() if value is not None and value != usual.get(name)}
-    return Trained(model, model, metrics, next(iter(metrics["models"].values())),
+    return Trained(model, model, metrics, row,
                    settings | ({"options": options} if options else {}))
 
 
@@ -223,5 +224,6 @@ def _searched(folder: Path, run: str) -> Iterable[Trained]:
                          "search again without that.")
     took = sum(seconds for part, seconds in metrics["seconds"].items() if part.startswith("stage"))
     return [Trained(f"{name} ({run})", name if name.startswith("AMEIR") else name.lower(), metrics, row,
-                    result_settings(folder), search_seconds=took if name.startswith("AMEIR") else 0.0)
+                    result_settings(folder, row, searched=name.startswith("AMEIR")),
+                    search_seconds=took if name.startswith("AMEIR") else 0.0)
             for name, row in metrics["models"].items()]

@@ -32,7 +32,7 @@ from ameir_pl.models.ameir import Ameir
 from ameir_pl.objectives.base import Objective
 from ameir_pl.search.evaluator import CandidateScorer
 from ameir_pl.search.journal import Journal, Phase, signature
-from ameir_pl.search.problem import Data, Fit
+from ameir_pl.search.problem import CONSTANT, Data, Fit
 from ameir_pl.space.sampling import Rounds
 from ameir_pl.stopping import gently, requested
 from ameir_pl.tasks.fit import FitTask, OptimizerFactory, SchedulerFactory
@@ -112,8 +112,8 @@ class LightningEngine:
         stop = EarlyStopping("fitness", mode="max", patience=patience, check_finite=True)
         if start is not None:  # inherited weights are what an epoch has to beat
             stop.best_score = torch.tensor(start)
-        trainer, seconds = self._run(task, [*self.callbacks(), best, stop], epochs, kept, validate=True)
-        fit = Fit(seconds, trainer.current_epoch, best.epoch)
+        trainer, clock = self._run(task, [*self.callbacks(), best, stop], epochs, kept, validate=True)
+        fit = Fit(clock.seconds, trainer.current_epoch, best.epoch, clock.train_seconds, _schedule(trainer))
         kept.finish(asdict(fit), model.state_dict())
         _stop_if_asked()
         return fit
@@ -128,7 +128,8 @@ class LightningEngine:
         done = kept.done()
         if done is None:
             task = FitTask(model, self.objective, self._optimizer, weight_decay=self._weight_decay, phase=phase)
-            _, seconds = self._run(task, self.callbacks(), epochs, kept, validate=False)
+            _, clock = self._run(task, self.callbacks(), epochs, kept, validate=False)
+            seconds = clock.seconds
             done = {"score": score(), "seconds": seconds}, {}
             kept.finish(*done)
             _stop_if_asked()
@@ -163,7 +164,7 @@ class LightningEngine:
         return more | {"strategy": "ddp_find_unused_parameters_true" if self._fairness == "uniform" else "ddp"}
 
     def _run(self, task: pl.LightningModule, callbacks: list[pl.Callback], epochs: float, kept: Phase, *,
-             validate: bool) -> tuple[pl.Trainer, float]:
+             validate: bool) -> tuple[pl.Trainer, Checkpoints]:
         if ranks.world() > 1:  # each rank its own dropout, on the same weights
             torch.manual_seed(torch.initial_seed() + ranks.rank())
         limit = [] if self._limits.updates is None else [UpdateLimit(self._limits.updates)]
@@ -192,7 +193,13 @@ class LightningEngine:
                                     profiler=make_profiler(self._limits.profiler, self._profiles, kept.folder.name),
                                     limit_val_batches=valid)
             trainer.fit(task, datamodule=self.data, ckpt_path=kept.checkpoint(), weights_only=True)
-        return trainer, checkpoints.seconds
+        return trainer, checkpoints
+
+
+def _schedule(trainer: pl.Trainer) -> str:
+    """Return how the learning rate went in a fit: the name of the scheduler that ran."""
+    configs = trainer.lr_scheduler_configs
+    return type(configs[0].scheduler).__name__ if configs else CONSTANT
 
 
 def _stop_if_asked() -> None:

@@ -34,7 +34,8 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
         known = read_metrics(path)["models"].get(bundle.variant, {}) if path.exists() else {}
         network, embedding = trainable_parameters(bundle.model)
         row = Result(valid, test, network, embedding, known.get("seconds", 0.0), known.get("epochs", 0),
-                     known.get("best_epoch", 0), full).to_dict()
+                     known.get("best_epoch", 0), full, train_seconds=known.get("train_seconds", 0.0),
+                     schedule=known.get("schedule", "")).to_dict()
         metrics = update_metrics(problem, session.dataset.protocol, {bundle.variant: row}, {})
         show({**metrics, "models": {bundle.variant: metrics["models"][bundle.variant]}}, [path])
         return metrics

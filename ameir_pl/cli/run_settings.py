@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,17 @@ from ameir_pl.errors import AmeirError
 from ameir_pl.search.journal import FOLDER as UNFINISHED
 from ameir_pl.search.journal import unfinished
 from ameir_pl.search.lock import RunLock
+from ameir_pl.search.problem import CONSTANT
 
 RESULTS = ("stage1", "stage2", "stage3", "model", "metrics.json")
 """What makes a folder a run with results."""
 TOLD = ("dataset.max_len", "dataset.model.embedding_size", "dataset.model.mlp", "dataset.model.block_dropout",
         "dataset.model.mlp_dropout", "dataset.train.batch_size", "dataset.train.learning_rate",
         "dataset.train.weight_decay", "dataset.train.loss", "dataset.train.negatives", "budget.finetune_epochs",
-        "budget.patience", "optimizer._target_", "scheduler._target_", "trainer.precision",
+        "budget.patience", "optimizer._target_", "trainer.precision",
         "trainer.gradient_clip_val", "data_fingerprint")
-"""What is told beside a model's numbers."""
+"""What is told beside a model's numbers. The learning rate's schedule is told by what ran: ``scheduler`` is that of
+supernets alone."""
 
 
 def recover(path: Path) -> None:
@@ -77,11 +79,13 @@ def check_run_data(path: Path, fingerprint: str, *, overwrite: bool) -> None:
                          "command and overwrite=true.")
 
 
-def result_settings(path: Path) -> dict[str, Any]:
+def result_settings(path: Path, row: Mapping[str, Any], *, searched: bool = False) -> dict[str, Any]:
     """Return what a trained model's numbers depend on beside its seed, by short names; nulls are left out.
 
     Args:
         path: the run folder.
+        row: the model's entry in metrics.json, which says how its learning rate went; constant where it does not.
+        searched: whether supernets were trained before it, with a schedule of their own.
 
     Raises:
         AmeirError: its config.yaml is missing or damaged.
@@ -90,6 +94,9 @@ def result_settings(path: Path) -> dict[str, Any]:
     shown = {key.removeprefix("dataset.model.").removeprefix("dataset.train.").removeprefix("dataset.")
              .removeprefix("budget.")
              .removesuffix("._target_"): value for key, value in (flat(saved, TOLD) | others(saved)).items()}
+    shown["schedule"] = row.get("schedule", CONSTANT)
+    if searched:
+        shown["supernets' schedule"] = str(OmegaConf.select(saved, "scheduler._target_")).rpartition(".")[2]
     return {key: value for key, value in shown.items() if value is not None and not key.endswith("._partial_")}
 
 

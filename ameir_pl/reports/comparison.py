@@ -45,7 +45,8 @@ class Line:
         deviations: their standard deviations over seeds (n - 1); empty for one seed.
         params, embedding_params: weights beside the embedding matrix, and of it.
         seconds: of training and the validation after each epoch, the mean.
-        samples_per_second: training rows over those seconds, the mean; 0 where nothing was trained.
+        samples_per_second: training rows over the seconds of training alone, without validation, the mean; 0 where
+            they are not known or nothing was trained.
         published: the paper's or a benchmark's numbers.
         loss: the model's own, empty where it is the dataset's.
         settings: what it was trained with, by short names, and ``options`` that are not its defaults.
@@ -96,7 +97,7 @@ def _line(model: str, found: Sequence[Trained]) -> Line:
         full = {f"full_{name}": value for name, value in one.row.get("test_full", {}).items()}
         for name, value in {**one.row["test"], **full}.items():
             values.setdefault(name, []).append(value)
-    training = [one.row["seconds"] - one.row.get("finding_seconds", 0.0) for one in found]
+    training = [one.row.get("train_seconds", 0.0) for one in found]
     speeds = [one.row["epochs"] * _read_an_epoch(one) / seconds
               for one, seconds in zip(found, training, strict=True) if seconds > 0]
     first = found[0]
@@ -186,7 +187,7 @@ def notes(lines: Sequence[Line], metrics: Mapping[str, Any]) -> list[str]:
     found += [f"* {line.model} is trained with its own loss: {line.loss}." for line in lines if line.loss]
     found.append("Parameters are those beside the embedding matrix: weights of the first order, vectors of users and "
                  "tables of crosses among them. Seconds are those of training with the validation after each epoch, "
-                 "samples/s the training rows over them.")
+                 "samples/s the training rows over those without it.")
     found += [f"{line.model} was finetuned in these seconds; its search took {line.search_seconds:,.0f} before."
               for line in lines if line.search_seconds]
     if len({line.seeds for line in lines}) > 1:

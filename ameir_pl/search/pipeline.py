@@ -35,13 +35,15 @@ class Result:
         test: metrics on all test rows.
         params: weights besides the embedding matrix.
         embedding_params: weights of the embedding matrix.
-        seconds: of training.
+        seconds: of training, with the validation after each epoch.
         epochs: trained.
         best_epoch: whose weights were kept; 0 means the inherited ones.
         test_full: full ranking, for retrieval.
         loss: the model's own, where it has one.
         found: the options with which a model that had to be found is built at once.
         finding_seconds: those of ``seconds`` that finding it took.
+        train_seconds: those of ``seconds`` in which this model was trained, without validation.
+        schedule: of the learning rate; empty where nothing was trained.
     """
 
     valid: dict[str, float]
@@ -55,11 +57,14 @@ class Result:
     loss: str = ""
     found: dict[str, Any] = field(default_factory=dict)
     finding_seconds: float = 0.0
+    train_seconds: float = 0.0
+    schedule: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain values; what has a default only where it is another."""
         return {name: value for name, value in asdict(self).items()
-                if value or name not in ("test_full", "loss", "found", "finding_seconds")}
+                if value or name not in ("test_full", "loss", "found", "finding_seconds", "train_seconds",
+                                         "schedule")}
 
 
 def stages_to_run(dataset: str, stages: Sequence[int], stage: object) -> tuple[int, ...]:
@@ -127,11 +132,12 @@ def finetune(problem: Problem, model: nn.Module, name: str, *, inherited: bool) 
         fit = problem.engine.fit(model, epochs=problem.budget.finetune_epochs, patience=problem.budget.patience,
                                  start=start, phase=phase)
     else:  # it has counted all there is to learn
-        fit = Fit(0.0, 0, 0)
+        fit = Fit(0.0, 0, 0, schedule="")
     valid, test, full = measure(problem, model)
     network, embedding = trainable_parameters(model)
     loss = model.own_loss if isinstance(model, OwnLoss) else ""
-    return Result(valid, test, network, embedding, round(fit.seconds, 2), fit.epochs, fit.best_epoch, full, loss)
+    return Result(valid, test, network, embedding, round(fit.seconds, 2), fit.epochs, fit.best_epoch, full, loss,
+                  train_seconds=round(fit.train_seconds, 3), schedule=fit.schedule)
 
 
 def train_baseline(problem: Problem, name: str) -> tuple[nn.Module, Result]:

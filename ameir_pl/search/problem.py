@@ -140,14 +140,20 @@ class Data(Protocol):
         ...
 
 
+CONSTANT = "constant"
+"""The schedule of a learning rate that stays as it is."""
+
+
 @dataclass
 class Fit:
     """What training a model gave: seconds (those of interrupted commands too), epochs run, the epoch whose weights were
-    kept (0: the start's)."""
+    kept (0: the start's), the part of the seconds without validation, and how the learning rate went."""
 
     seconds: float
     epochs: int
     best_epoch: int
+    train_seconds: float = 0.0
+    schedule: str = CONSTANT
 
 
 class Engine(Protocol):

@@ -44,6 +44,11 @@ def test_models_and_seeds(finished: Tiny, copied: Tiny, monkeypatch: pytest.Monk
     text = (folder / "comparison.md").read_text()
     assert "AMEIR-C (default) was finetuned in these seconds; its search took" in text
     assert "DNN (default) was finetuned" not in text, "no search found it"
+    # What ran, not what the configuration has for supernets.
+    assert "schedule=constant" in text and "scheduler=" not in text
+    assert "AMEIR-C (default) has supernets' schedule=CosineAnnealingLR" in text and "DNN (default) has" not in text
+    for row in metrics(copied, "compare.dnn.seed1")["models"].values():
+        assert row["schedule"] == "constant" and 0 < row["train_seconds"] < row["seconds"]
     assert "| din |" in text and "AMEIR-C (default)" in capsys.readouterr().out
     alone = train.main(copied("model=din", "seed=3", "run=alone", "budget.finetune_epochs=1"))
     assert alone["models"]["DIN"]["test"] == metrics(copied, "compare.din.seed3")["models"]["DIN"]["test"]

@@ -29,7 +29,8 @@ from ameir_pl.reports.published import PUBLISHED
 def trained(model: str, seed: int, auc: float, *, seconds: float = 2.0, dataset: str = "criteo", rows: int = 100,
             loss: str = "", settings: dict[str, Any] | None = None, **more: Any) -> Trained:
     row = {"valid": {}, "test": {"auc": auc, "logloss": 1 - auc}, "params": 10, "embedding_params": 20,
-           "seconds": seconds, "epochs": 3, "best_epoch": 2, **({"loss": loss} if loss else {})}
+           "seconds": seconds, "train_seconds": seconds, "epochs": 3, "best_epoch": 2}
+    row |= {"loss": loss} if loss else {}
     metrics = {"dataset": dataset, "protocol": "time split", "rows": {"train": rows, "test": 10}, "seed": seed, **more}
     return Trained(model, model, metrics, row, settings or {})
 
@@ -51,11 +52,16 @@ def test_means_and_deviations() -> None:
     assert lines[2].deviations == {}
 
 
-def test_speed_is_of_training_without_finding() -> None:
+def test_speed_is_of_training_without_finding_and_validation() -> None:
     one = trained("autofis", 1, 0.7, seconds=10.0)
-    one.row["finding_seconds"] = 8.0
+    assert isinstance(one.row, dict)
+    one.row.update(finding_seconds=7.0, train_seconds=2.0)
     line = compare([one])[0]
     assert line.seconds == 10.0 and line.samples_per_second == pytest.approx(300 / 2)
+    del one.row["train_seconds"]
+    line = compare([one])[0]
+    assert line.samples_per_second == 0.0, "a run of before says nothing of it"
+    assert cells([line])[1][0][-2] == "-"
 
 
 def test_speed_counts_whole_batches() -> None:

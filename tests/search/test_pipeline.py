@@ -42,7 +42,8 @@ def test_metrics_json_has_the_documented_keys(finished: Tiny) -> None:
     assert list(metrics["models"]) == ["DNN", "AMEIR-A", "AMEIR-B", "AMEIR-C"]
     for row in metrics["models"].values():
         assert set(row) == {"valid", "test", "params", "embedding_params", "seconds", "epochs", "best_epoch",
-                            "standard_errors"}
+                            "standard_errors", "train_seconds", "schedule"}
+        assert row["schedule"] == "constant" and 0 < row["train_seconds"] < row["seconds"]
         assert set(row["standard_errors"]["test"]) == {"auc"} and 0 < row["standard_errors"]["test"]["auc"] < 0.1
         for split in ("valid", "test"):
             assert set(row[split]) == {"auc", "logloss"}
