@@ -171,6 +171,8 @@ def _pointers(owner: np.ndarray, when: np.ndarray, codes: np.ndarray, times: np.
 def _at_same_time(place: np.ndarray, owner: np.ndarray, when: np.ndarray, codes: np.ndarray, times: np.ndarray
                   ) -> np.ndarray:
     """Which rows have an event of their user at their time at a place among sorted events, (rows,) bool."""
+    if not len(when):
+        return np.zeros(len(place), bool)
     there = np.minimum(place, len(when) - 1)
     return (place < len(when)) & (owner[there] == codes) & (when[there] == times)
 
