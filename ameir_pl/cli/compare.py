@@ -42,6 +42,7 @@ from ameir_pl.reports.table import METRICS, read_metrics
 from ameir_pl.schema import Schema
 
 SEARCHED = "ameir:"
+MOST_SEEDS = 1000
 OWN = ("models", "seeds", "runs", "tuned", "options", "plot", "run", "launcher")
 """Keys that are this command's own, or that it says itself to what it trains."""
 INSTEAD = {"model": "say models=[NAME], and options={NAME:{KEY:VALUE}}", "seed": "say seeds=[NUMBER]",
@@ -107,9 +108,9 @@ def chosen_models(asked: Any, schema: Schema) -> list[str]:
 
 def chosen_seeds(asked: Any) -> list[int]:
     """Return the seeds: those of a list, or 1 to a number; raises ``AmeirError`` for anything else."""
-    seeds = list(range(1, asked + 1)) if type(asked) is int else asked
-    if not isinstance(seeds, list) or not seeds or len(set(seeds)) != len(seeds) \
-            or any(type(seed) is not int or seed < 0 for seed in seeds):
+    seeds = list(range(1, asked + 1)) if type(asked) is int and asked <= MOST_SEEDS else asked
+    if not isinstance(seeds, list) or not seeds \
+            or any(type(seed) is not int or not 0 <= seed < 2**32 for seed in seeds) or len(set(seeds)) != len(seeds):
         raise AmeirError(f"seeds={asked} must be how many seeds, at least 1, or a list of different whole numbers.")
     return seeds
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,7 @@ def typed_config(name: str, composed: DictConfig) -> tuple[Any, DictConfig]:
         raise AmeirError(f"Configuration: {where}{message.rstrip('.')}.") from error
     if not isinstance(config, kind):
         raise AmeirError(f"Configuration {name} is not of the type it should be.")
+    _check_lists(config)
     if not isinstance(config, Config):
         return config, composed
     check_preset(config.dataset.name, config.preset)
@@ -96,6 +97,16 @@ def typed_config(name: str, composed: DictConfig) -> tuple[Any, DictConfig]:
         raise AmeirError(f"Configuration: run={config.run} names a folder under runs/; use letters, digits, "
                          "'-', '_', '.' and '+'.")
     return config, composed
+
+
+def _check_lists(config: Any, prefix: str = "") -> None:
+    """Raise ``AmeirError`` for a list within a list of plain values, which OmegaConf lets pass."""
+    for one in fields(config):
+        value, key = getattr(config, one.name), f"{prefix}{one.name}"
+        if is_dataclass(value):
+            _check_lists(value, f"{key}.")
+        elif isinstance(value, list) and any(inner is None or isinstance(inner, list | dict) for inner in value):
+            raise AmeirError(f"Configuration: {key}={value} must be a list of plain values.")
 
 
 def _mistyped(kind: type, composed: DictConfig) -> str:
