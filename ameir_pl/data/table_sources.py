@@ -24,6 +24,8 @@ from ameir_pl.errors import AmeirError, did_you_mean
 
 ATOMIC = ("token", "token_seq", "float", "float_seq")
 """RecBole's types, behind a colon in a header."""
+NAME_ANOTHER = "Correct it, or name another table."
+"""What can be done about bad input where there is no description yet."""
 RECBOLE = (".inter", ".user", ".item")
 _LITERAL = ("\x01", "::", "||", " ", BLANKS)
 """Separators of files in which a quotation mark is a character like others."""
@@ -55,7 +57,7 @@ class Source:
     def advice(self) -> str:
         """What a user can do about bad input."""
         if not self.description.exists():  # it is being guessed
-            return "Correct it, or name another table."
+            return NAME_ANOTHER
         return f"Correct it, or the description {self.description}."
 
     def paths(self) -> list[Path]:

@@ -14,7 +14,7 @@ from ameir_pl.data.encoded import Encoded
 from ameir_pl.data.store import store
 from ameir_pl.data.table import NoEvents, Table
 from ameir_pl.data.table_description import Behaviors, Description, Join, read_description
-from ameir_pl.data.table_sources import Source
+from ameir_pl.data.table_sources import NAME_ANOTHER, Source
 from ameir_pl.data.text import BLOCK
 from ameir_pl.errors import AmeirError
 from ameir_pl.schema import OOV
@@ -100,10 +100,11 @@ def _encoded(path: Path, about: Description, on_bad_row: Policy, output: Path, w
     table.description = about
     try:
         store(folder, lambda unfinished: table.encode(table.files(), unfinished), {"fingerprint": "trial"})
-    except NoEvents as error:
-        return Trial(error=str(error) if whole else "", whole=whole)
     except AmeirError as error:
-        return Trial(error=str(error).replace(str(path), str(output)), whole=whole)
+        # The description will be there when this is read.
+        said = str(error).replace(str(path), str(output)).replace(
+            NAME_ANOTHER, f"Correct it, or the description {output}.")
+        return Trial(error="" if isinstance(error, NoEvents) and not whole else said, whole=whole)
     return Trial(new=_new(Encoded(folder)), whole=whole)
 
 
