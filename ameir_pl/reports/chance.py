@@ -116,7 +116,8 @@ def chance_notes(metrics: Mapping[str, Any]) -> list[str]:
             fewer = too_few(metrics, split, FEW)
             if fewer is not None:
                 error = auc_error(0.5, fewer, metrics["rows"][split] - fewer)
-                what = "are clicks" if fewer == metrics["clicks"][split] else "are no clicks"
+                no = "" if fewer == metrics["clicks"][split] else "no "
+                what = f"is {no or 'a '}click" if fewer == 1 else f"are {no}clicks"
                 notes.append(f"Warning: {fewer:,} of the {metrics['rows'][split]:,} {word} rows {what}, too few to "
                              f"measure: an AUC has a standard error of up to {error:.2f}, and differences below "
                              f"{2 * error:.2f} say nothing. Take more rows, or a larger share of them for {word}.")
@@ -137,11 +138,11 @@ def chance_notes(metrics: Mapping[str, Any]) -> list[str]:
 def _below_chance(metrics: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     """What of a model's test numbers is no better than a constant's or a chance order's; empty where nothing is."""
     test, constant = row.get("test", {}), metrics.get("constant", {}).get("test", {})
-    if "auc" in test and constant and too_few(metrics, "test") is None:
+    if "auc" in test and constant:
         clicks = metrics["clicks"]["test"]
         error = auc_error(test["auc"], clicks, metrics["rows"]["test"] - clicks)
         words = []
-        if test["auc"] < 0.5 + 2 * error:
+        if test["auc"] < 0.5 + 2 * error and too_few(metrics, "test") is None:
             words.append(f"its AUC {test['auc']:.4f} ± {error:.4f} is not above the 0.5 of a constant")
         if test["logloss"] > constant["logloss"]:
             words.append(f"its log loss {test['logloss']:.4f} is worse than the {constant['logloss']:.4f} of always "

@@ -9,6 +9,7 @@ from typing import Any
 
 from ameir_pl.errors import AmeirError
 from ameir_pl.reports.benchmarks import BENCHMARKS, benchmark_note, published
+from ameir_pl.reports.chance import chance_notes, reference_rows, standard_errors
 
 LABELS = {"auc": "AUC", "logloss": "log loss", "gauc": "gAUC"}
 
@@ -177,6 +178,7 @@ def notes(lines: Sequence[Line], metrics: Mapping[str, Any]) -> list[str]:
     found = [f"{metrics['dataset']}, {metrics['protocol']}; rows: {rows}. Numbers are of the test rows; the best "
              "epoch was chosen on the validation rows."]
     found += [f"Warning: {warning}" for warning in metrics.get("warnings", ())]
+    found += _worth(lines, metrics)
     if marked := unequal(lines):
         found.append("† is not on equal terms with the others, and its place in the order says little: " + "; ".join(
             f"{model} differs in {', '.join(keys)}" for model, keys in marked.items()) + ".")
@@ -202,6 +204,22 @@ def notes(lines: Sequence[Line], metrics: Mapping[str, Any]) -> list[str]:
     elif any(line.published for line in lines):
         found.append("The paper's numbers are of its own rows and settings.")
     return found
+
+
+def _worth(lines: Sequence[Line], metrics: Mapping[str, Any]) -> list[str]:
+    """What a constant or a chance order reaches, the standard error over rows, and what is no better or too few."""
+    rows, clicks = metrics["rows"], metrics.get("clicks", {})
+    models = {line.model: {"test": line.means, "standard_errors": standard_errors({"test": line.means}, rows, clicks)}
+              for line in lines}
+    known = {**metrics, "models": models}
+    said = {name: ", ".join(f"{LABELS.get(metric, metric.upper())} {value:.4f}" for metric, value in of["test"].items())
+            for name, of in reference_rows(known).items() if of.get("test")}
+    if not {"constant", "by chance"} & set(said):
+        return []
+    names = {"constant": "a constant has", "by chance": "an order by chance has",
+             "± 1 s.e.": "the standard error is, of"}
+    return [f"On the test rows {'; '.join(f'{names[name]} {value}' for name, value in said.items())}.",
+            *chance_notes(known)]
 
 
 def _said(settings: Mapping[str, Any]) -> str:

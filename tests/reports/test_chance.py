@@ -80,7 +80,13 @@ def test_too_few_clicks_are_said(clicks: int) -> None:
     found = [note for note in notes if "too few to measure" in note]
     assert len(found) == (2 if few < 50 else 0)
     for note in found:
-        assert f"Warning: {few} of the 3,000" in note and ("are clicks" if clicks < 1000 else "are no clicks") in note
+        assert f"Warning: {few} of the 3,000" in note
+        assert {1: "is a click,", 2999: "is no click,", 2951: "are no clicks,"}.get(clicks, "are clicks,") in note
+
+
+def test_log_loss_is_compared_whatever_the_clicks() -> None:
+    notes = chance_notes(metrics(Rows(400, 10, 1), DNN={"auc": 0.02, "logloss": 0.439}))
+    assert any("its log loss 0.4390 is worse than the 0.0" in note and "its AUC" not in note for note in notes)
 
 
 def test_an_auc_of_one_is_no_merit() -> None:

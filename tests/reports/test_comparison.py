@@ -178,3 +178,13 @@ def test_what_is_not_on_equal_terms_is_marked() -> None:
     assert "short differs in finetune_epochs; lucky differs in seeds" in note
     assert note in markdown(lines, found[0].metrics)
     assert unequal(lines[2:]) == {} and not any("†" in n for n in notes(lines[2:], found[0].metrics))
+
+
+def test_a_constant_and_too_few_clicks_are_said_beside_the_models() -> None:
+    known = {"clicks": {"train": 10, "valid": 2, "test": 2}, "constant": {"test": {"auc": 0.5, "logloss": 0.2}}}
+    found = [trained("dnn", 1, 0.6, **known), trained("lr", 1, 0.9, **known)]
+    said = " ".join(notes(compare(found), found[0].metrics))
+    assert "On the test rows a constant has AUC 0.5000, log loss 0.2000; the standard error is, of AUC 0." in said
+    assert "Warning: 2 of the 10 test rows are clicks, too few" in said
+    assert "dnn does not beat a constant on the test rows: its log loss 0.4000 is worse than the 0.2000" in said
+    assert "lr does not beat" not in said
