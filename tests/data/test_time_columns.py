@@ -83,8 +83,8 @@ def test_versions_are_no_dates(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "looks like a time" not in said and "name: version" in text
 
 
-@pytest.mark.parametrize("gap", ["", "N/A", "-", "unknown", "0", "0000-00-00"])
-@pytest.mark.parametrize("times", [ISO, SECONDS])
+@pytest.mark.parametrize(("gap", "times"), [("", ISO), ("N/A", SECONDS), ("unknown", ISO), ("0", SECONDS),
+                                            ("0000-00-00", ISO), ("-", SECONDS)])
 def test_one_time_that_is_none_leaves_the_column_the_time(
         gap: str, times: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path, ts=[gap if i == 7 else str(time) for i, time in enumerate(times)])
