@@ -70,6 +70,7 @@ def main(config: CompareConfig, composed: DictConfig, overrides: list[str]) -> d
     settings = {model: _tuned(config, model, schema, [*rest, *own[model]]) for model in models}
     jobs = [(model, [*rest, *own[model], *settings[model], f"seed={seed}",
                      f"run={config.run}.{_slug(model)}.seed{seed}"]) for model in models for seed in seeds]
+    check_names(models)
     remade = Remade(folder, config.overwrite, encoded.fingerprint)
     failed = train_all([job for _, job in jobs], config.launcher, remade)
     remade.end()
@@ -104,6 +105,16 @@ def chosen_models(asked: Any, schema: Schema) -> list[str]:
             raise AmeirError(f"model={name} cannot be trained on {schema.dataset}. Models for it: "
                              f"{', '.join(baselines_for(schema))}.")
     return names
+
+
+def check_names(models: Sequence[str]) -> None:
+    """Raise ``AmeirError`` for two models whose trainings would have one run folder."""
+    first: dict[str, str] = {}
+    for model in models:
+        other = first.setdefault(_slug(model), model)
+        if other != model:
+            raise AmeirError(f"models: {other} and {model} would be trained in one run folder, …{_slug(model)}.seed1. "
+                             "Copy one of the architecture files to another name.")
 
 
 def chosen_seeds(asked: Any) -> list[int]:

@@ -26,6 +26,12 @@ def metrics(tiny: Tiny, run: str) -> dict[str, Any]:
     return dict(json.loads((tiny.folder(run) / "metrics.json").read_text()))
 
 
+def test_two_models_of_one_run_folder() -> None:
+    compare.check_names(["dnn", "ameir:a/b", "ameir:b/a"])
+    with pytest.raises(AmeirError, match=r"ameir:a/b and ameir:a-b would be trained in one run folder"):
+        compare.check_names(["ameir:a/b", "dnn", "ameir:a-b"])
+
+
 def test_models_and_seeds(finished: Tiny, copied: Tiny, monkeypatch: pytest.MonkeyPatch,
                           capsys: pytest.CaptureFixture[str]) -> None:
     asked = copied("models=[dnn,din]", "seeds=[1,3]", "runs=[default]", "budget.finetune_epochs=1")
