@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import multiprocessing
 import os
 import shutil
@@ -65,7 +66,8 @@ def times(style: Callable[[datetime], str], missing: int = -1) -> Callable[[], N
     def make() -> None:
         table = rows()
         for number, row in enumerate(table):
-            row["timestamp"] = "" if number == missing else style(datetime.fromtimestamp(row.pop("ts"), UTC))
+            moment = datetime.fromtimestamp(row.pop("ts"), UTC)
+            row["timestamp"] = "" if number == missing else style(moment)
         write("t.csv", table)
     return make
 
@@ -148,7 +150,7 @@ def cases() -> list[Case]:
             show=vocabularies),
         Case("03 lists of JSON", lambda: write("t.csv", rows(
             genres=lambda n, d: '["' + '", "'.join(d.sample(genres, d.randrange(1, 4))) + '"]',
-            hist_item_id=lambda n, d: str([d.randrange(15) for _ in range(d.randrange(0, 5))]))), *BOTH,
+            hist_item_id=lambda n, d: json.dumps([f"it{d.randrange(15)}" for _ in range(d.randrange(5))]))), *BOTH,
             show=vocabularies),
         *(Case(f"{'04' if '%y' in style else '05'} dates as {style}", times(lambda t, s=style: t.strftime(s)),
                (EITHER, INFER[1]), (EITHER, PREPARE[1]))
@@ -190,7 +192,7 @@ def cases() -> list[Case]:
                                                                       "ts:float")),
              (RIGHT, ["data", "infer", "input=t.inter", "label=click", "overwrite=true"]), PREPARE),
         Case("10 JSON lines", text("t.json", lambda: "".join(
-            __import__("json").dumps(row) + "\n" for row in rows())),
+            json.dumps(row) + "\n" for row in rows())),
             (RIGHT, ["data", "infer", "input=t.json", "label=click", "overwrite=true"]), PREPARE),
         Case("10 Feather", lambda: __import__("polars").DataFrame(rows()).write_ipc("t.feather"),
              (RIGHT, ["data", "infer", "input=t.feather", "label=click", "overwrite=true"]), PREPARE),
@@ -220,7 +222,8 @@ def cases() -> list[Case]:
         Case("18 a name with a blank", lambda: write("my clicks.csv", rows()),
              (RIGHT, ["data", "infer", "input='my clicks.csv'", "label=click"])),
         Case("19 ties in time", lambda: (
-            write("t.csv", [r | {"ts": r["ts"] // 864_000 * 864_000} for r in rows()]),
+            write("t.csv", [{"user_id": n // 8, "item_id": n * 7 % 300, "ts": START + n % 8 // 4 * 86_400}
+                            for n in range(2400)]),
             Path("t.yaml").write_text("task: retrieval\ninput: t.csv\nuser: user_id\nitem: item_id\ntime: ts\n"
                                       "behaviors: {max_len: 20}\n"))[0],
             PREPARE),
