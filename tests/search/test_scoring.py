@@ -34,11 +34,15 @@ def test_scores_and_ranking_are_those_of_one_by_one(kind: str, rows: int) -> Non
     alone = {a: together.score(a) for a in chosen}
     ranking = together.rank(chosen, "scoring")
     assert {a for a, _, _ in ranking} == set(chosen)
+    # Two rows whose logits are equal to rounding may change places: sums are made in another order, which processors
+    # round as they like. Such a pair is all that an AUC may differ by.
+    labels = torch.cat([batch.label for batch in together.batches])
+    rounding = 1e-6 + (1 / float(labels.sum() * (1 - labels).sum()) if together.objective.fitness == "auc" else 0.0)
     for architecture, score, _ in ranking:
-        assert score == pytest.approx(alone[architecture], abs=1e-6)
+        assert score == pytest.approx(alone[architecture], abs=rounding)
     # Only candidates whose scores are equal to rounding may change places.
     order = [alone[a] for a, _, _ in ranking]
-    assert all(before >= after - 1e-6 for before, after in zip(order, order[1:], strict=False))
+    assert all(before >= after - 2 * rounding for before, after in zip(order, order[1:], strict=False))
     assert len({round(s, 9) for s in order}) > 10
 
 
