@@ -25,9 +25,10 @@ from ameir_pl.callbacks.finite_numbers import FiniteNumbers
 from ameir_pl.callbacks.overfitting_watch import OverfittingWatch
 from ameir_pl.callbacks.touched_rows import TouchedRows
 from ameir_pl.callbacks.update_limit import UpdateLimit
+from ameir_pl.cli.nodes import callback_mistake
 from ameir_pl.cli.profiles import make_profiler
 from ameir_pl.cli.trainer_keys import Limits
-from ameir_pl.errors import Stopped
+from ameir_pl.errors import AmeirError, Stopped
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.objectives.base import Objective
 from ameir_pl.search.evaluator import CandidateScorer
@@ -186,13 +187,20 @@ class LightningEngine:
             warnings.filterwarnings("ignore", ".*PyTorch Profiler default schedule.*")
             # The DataModule keeps the position in the data, which Lightning looks for in the loader.
             warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
-            trainer = self._trainer(**self._length(epochs), **self._several(), callbacks=[*callbacks, checkpoints],
-                                    logger=list(self._loggers), enable_checkpointing=True,
-                                    enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-                                    detect_anomaly=self._detect_anomaly, use_distributed_sampler=False,
-                                    profiler=make_profiler(self._limits.profiler, self._profiles, kept.folder.name),
-                                    limit_val_batches=valid)
-            trainer.fit(task, datamodule=self.data, ckpt_path=kept.checkpoint(), weights_only=True)
+            try:
+                trainer = self._trainer(**self._length(epochs), **self._several(), callbacks=[*callbacks, checkpoints],
+                                        logger=list(self._loggers), enable_checkpointing=True,
+                                        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+                                        detect_anomaly=self._detect_anomaly, use_distributed_sampler=False,
+                                        profiler=make_profiler(self._limits.profiler, self._profiles, kept.folder.name),
+                                        limit_val_batches=valid)
+                trainer.fit(task, datamodule=self.data, ckpt_path=kept.checkpoint(), weights_only=True)
+            except (AmeirError, OSError):
+                raise
+            except Exception as error:
+                if known := callback_mistake(error, callbacks):
+                    raise known from error
+                raise
         return trainer, checkpoints
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig
 
@@ -12,6 +12,8 @@ from ameir_pl.cli.config import Config
 from ameir_pl.cli.derive import chosen_variant, derive_bundle
 from ameir_pl.cli.finetune import finetune_variants, finished
 from ameir_pl.cli.setup import Session, fill_stages, open_session
+from ameir_pl.cli.trainer_keys import Limits
+from ameir_pl.data import AmeirDataModule
 from ameir_pl.models.cost import trainable_parameters
 from ameir_pl.progress import console
 from ameir_pl.reports.chance import reference
@@ -60,7 +62,11 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
         return metrics
     with session:
         left = [number for number in stages if config.overwrite or not problem.folder.usable(number)]
-        console().print(plan_line(problem, left, config.dataset.train.batch_size, finetunes=stage == "all"))
+        limits = Limits.taken_from(dict(config.trainer))
+        console().print(plan_line(
+            problem, left, config.dataset.train.batch_size, finetunes=stage == "all", most=limits.updates,
+            batches=limits.batches("train", len(cast(AmeirDataModule, problem.data).train_dataloader())),
+            accumulated=config.trainer.get("accumulate_grad_batches") or 1))
         for number in stages:
             run_stage(problem, number)
         if stage != "all":

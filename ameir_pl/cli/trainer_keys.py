@@ -83,7 +83,7 @@ INSTEAD: dict[str, str] = {
     "enable_progress_bar": "progress is that of callbacks.progress, which ~callbacks.progress turns off",
     "enable_model_summary": "the table and metrics.json tell a model's weights",
     "use_distributed_sampler": "batches are shared out among processes here already",
-    "detect_anomaly": "write detect_anomaly=true, without trainer.",
+    "detect_anomaly": "write detect_anomaly=true, without a group before it",
     "barebones": "it would turn off validation's metrics and checkpoints; ~callbacks.progress logger=csv is the least",
     "plugins": "precision and processes are trainer.precision and trainer.devices",
     "sync_batchnorm": "no model here has batch normalization",

@@ -77,7 +77,9 @@ def read_bundle(folder: Path) -> Bundle:
     """Read a bundle; raises ``AmeirError`` naming the file that is missing, damaged or does not fit the others."""
     for name in (WEIGHTS, ARCHITECTURE, SCHEMA, VOCABULARY):
         if not (folder / name).is_file():
-            raise AmeirError(f"{folder} is not a model: {name} is missing. Make it with `ameir derive`.")
+            raise AmeirError(f"{folder} is not a model: {name} is missing. Make it with `ameir derive` "
+                             "after a search, or with `ameir train model=ameir architecture=NAME`; a baseline has "
+                             "none, its numbers are in metrics.json.")
     again = "Make it again with `ameir derive overwrite=true`, or, if `ameir train` made it, train it again."
     try:
         schema = Schema.from_dict(read_json(folder / SCHEMA), str(folder / SCHEMA))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ameir_pl.search.problem import Problem
 
 
-def plan_line(problem: Problem, stages: Sequence[int], batch_size: int, *, finetunes: bool) -> str:
+def plan_line(problem: Problem, stages: Sequence[int], batch_size: int, *, finetunes: bool,
+              batches: int | None = None, accumulated: int = 1, most: int | None = None) -> str:
     """Return what the stages and the finetuning take at most; nothing of it is an estimate of time.
 
     Args:
@@ -15,21 +17,30 @@ def plan_line(problem: Problem, stages: Sequence[int], batch_size: int, *, finet
         stages: those that will run.
         batch_size: rows of an update.
         finetunes: whether the final models are trained behind them.
+        batches: of an epoch; None: all that the rows fill.
+        accumulated: batches of an update.
+        most: the most updates of a training; None: no limit.
     """
     budget, rows = problem.budget, problem.data.rows
-    epoch = max(rows["train"] // min(batch_size, rows["train"]), 1)
+    epoch = batches or max(rows["train"] // min(batch_size, rows["train"]), 1)
     scored, finalists = min(budget.valid_rows, rows["valid"]), ""
+
+    def updates(epochs: float) -> str:
+        whole = math.ceil(epochs)  # each epoch ends with an update
+        made = whole * math.ceil(max(round(epochs * epoch / whole), 1) / accumulated) if whole else 0
+        return f"{made if most is None else min(made, most):,}"
+
     if budget.top_epochs:
-        finalists = f", then the best {budget.top} up to {budget.top_epochs * epoch:,.0f} updates each"
+        finalists = f", then the best {budget.top} up to {updates(budget.top_epochs)} updates each"
 
     def supernet(epochs: float) -> str:
-        return f"{max(round(epochs * epoch), 1):,} updates, up to {budget.samples:,} candidates{finalists}"
+        return f"{updates(epochs)} updates, up to {budget.samples:,} candidates{finalists}"
 
     about = {1: supernet(budget.stage1_epochs), 3: supernet(budget.stage3_epochs),
-             2: f"{budget.cycles} cycles of {budget.cycle_epochs * epoch:,.0f} updates"}
+             2: f"{budget.cycles} cycles of {updates(budget.cycle_epochs)} updates"}
     parts = [f"stage {stage}: {about[stage]}" for stage in stages]
     if finetunes:
-        parts.append(f"finetuning: up to {budget.finetune_epochs * epoch:,} updates a model")
+        parts.append(f"finetuning: up to {updates(budget.finetune_epochs)} updates a model")
     cheaper = "" if budget.name != "paper" else ". This is the paper's effort: budget=demo takes minutes"
     return (f"budget={budget.name} on {rows['train']:,} train rows, scoring on {scored:,} validation rows: "
             f"{'; '.join(parts) or 'nothing is left to do'}{cheaper if parts else ''}.")

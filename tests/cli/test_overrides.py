@@ -71,6 +71,13 @@ WRONG = {
     "dataset.options.foo=1": r"'dataset.options.foo'.*with a plus: \+dataset.options.foo=1",
     "optimizer.lrr=1": "'optimizer.lrr'.*mean 'lr'", "scheduler.T_maxx=1": "'scheduler.T_maxx'",
     "trainer.devces=1": "'trainer.devces'.*mean 'devices'",
+    # what something else says
+    "optimizer.weight_decay=0.1": "optimizer.weight_decay=0.1 has no part here: L2 is dataset.train.weight_decay",
+    "optimizer.lr=0.5": "rate is dataset.train.learning_rate=[0-9.]*, and optimizer.lr=0.5 is another",
+    "~optimizer.lr": "optimizer.lr is left out", "scheduler.T_max=3": "scheduler.T_max=3 has no part here",
+    **{f"+callbacks.mine._target_=pytorch_lightning.callbacks.{name}": f"{name} has no part here: {instead}"
+       for name, instead in {"Timer": "where a clock", "ModelCheckpoint": "how often", "RichProgressBar": "progress",
+                             "ModelSummary": "the table"}.items()},
     # groups
     "model=din2": "no model=din2", "dataset=": "dataset= is empty: it names no option. There are: alimama",
     "~scheduler": "~scheduler would leave the command without scheduler. Choose one: scheduler=constant|cosine",

@@ -207,3 +207,9 @@ def test_clipping_in_mixed_precision_needs_an_optimizer_that_is_not_fused(tiny: 
     with pytest.raises(AmeirError, match="add optimizer.fused=false"):
         fit(tiny, *more)
     fit(tiny, *more, "optimizer.fused=false", "+trainer.max_steps=1")
+
+
+def test_a_callback_of_lightning_that_fails_is_named(tiny: Tiny) -> None:
+    with pytest.raises(AmeirError, match="callback EarlyStopping failed: RuntimeError: .*`foo`") as caught:
+        fit(tiny, "+callbacks.mine._target_=pytorch_lightning.callbacks.EarlyStopping", "+callbacks.mine.monitor=foo")
+    assert "\n" not in str(caught.value)

@@ -28,3 +28,10 @@ def test_few_rows_are_one_batch() -> None:
     problem: Any = SimpleNamespace(budget=Budget(name="light", stage1_epochs=0.5, top_epochs=0),
                                    data=SimpleNamespace(rows={"train": 40, "valid": 5}))
     assert "stage 1: 1 updates, up to 2,000 candidates." in plan_line(problem, (1,), 512, finetunes=False)
+
+
+def test_limits_count() -> None:
+    problem: Any = SimpleNamespace(budget=Budget(name="light", stage1_epochs=2, top_epochs=1, finetune_epochs=3),
+                                   data=SimpleNamespace(rows={"train": 5_000, "valid": 500}))
+    line = plan_line(problem, (1,), 500, finetunes=True, batches=5, accumulated=2, most=8)
+    assert "stage 1: 6 updates" in line and "up to 3 updates each" in line and "up to 8 updates a model" in line
