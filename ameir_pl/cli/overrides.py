@@ -35,6 +35,10 @@ HYDRA = {
 
 def parsed(overrides: Sequence[str]) -> list[Override]:
     """Return overrides as Hydra reads them; raises ``AmeirError`` naming one that it cannot read."""
+    for line in overrides:
+        if not line.lstrip("+~").split("=")[0].strip() or "=" not in line and not line.startswith("~"):
+            raise AmeirError(f"Cannot read the override '{line}': settings are written key=value, choices "
+                             "group=option.")
     try:
         return OverridesParser.create().parse_overrides(list(overrides))
     except OverrideParseException as error:

@@ -135,6 +135,9 @@ def chance_notes(metrics: Mapping[str, Any]) -> list[str]:
     return notes
 
 
+BY_ERRORS = " by two standard errors"
+
+
 def _below_chance(metrics: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     """What of a model's test numbers is no better than a constant's or a chance order's; empty where nothing is."""
     test, constant = row.get("test", {}), metrics.get("constant", {}).get("test", {})
@@ -143,7 +146,8 @@ def _below_chance(metrics: Mapping[str, Any], row: Mapping[str, Any]) -> str:
         error = auc_error(test["auc"], clicks, metrics["rows"]["test"] - clicks)
         words = []
         if test["auc"] < 0.5 + 2 * error and too_few(metrics, "test") is None:
-            words.append(f"its AUC {test['auc']:.4f} ± {error:.4f} is not above the 0.5 of a constant")
+            words.append(f"its AUC {test['auc']:.4f} ± {error:.4f} is not above the 0.5 of a constant"
+                         f"{BY_ERRORS if test['auc'] > 0.5 else ''}")
         if test["logloss"] > constant["logloss"]:
             words.append(f"its log loss {test['logloss']:.4f} is worse than the {constant['logloss']:.4f} of always "
                          "predicting the click rate")
@@ -152,5 +156,6 @@ def _below_chance(metrics: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     if "hr@10" in test and chance and metrics["rows"]["test"] >= ENOUGH:
         error = mean_error(chance["hr@10"], metrics["rows"]["test"])
         if test["hr@10"] < chance["hr@10"] + 2 * error:
-            return f"its HR@10 {test['hr@10']:.4f} is not above {chance['hr@10']:.4f} ± {error:.4f}"
+            return f"its HR@10 {test['hr@10']:.4f} is not above {chance['hr@10']:.4f} ± {error:.4f}" \
+                f"{BY_ERRORS if test['hr@10'] > chance['hr@10'] else ''}"
     return ""

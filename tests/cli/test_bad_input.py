@@ -32,7 +32,7 @@ MISTAKES = {
     "+trainer.devces=1": "'trainer.devces'.*mean 'devices'",
     "model=dnn": "'model' is a setting of `ameir train`",
     "seed": "Cannot read the override 'seed'",
-    "=1": "Configuration",
+    "=1": "Cannot read the override '=1': settings are written key=value",
     "seed=1,2": "--multirun",
     "--sed=1": "Unknown option --sed=1.*key=value",
     # options of groups

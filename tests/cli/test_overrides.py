@@ -103,7 +103,8 @@ WRONG = {
     "hydra/sweeper=optuna": "hydra/sweeper=optuna.*ameir tune", "hydra.verbose=true": "debug=true",
     "+hydra.foo=1": "hydra.foo=1 has no part here", "hydra.mode=MULTIRUN": "--multirun",
     # what cannot be read
-    "seed=(1": "Cannot read the override 'seed=.1'", "seed": "Cannot read the override 'seed'",
+    "seed=(1": "Cannot read the override 'seed=.1'", "seed": "Cannot read the override 'seed': .*key=value",
+    "=5": "Cannot read the override '=5': .*key=value", "+=5": "Cannot read the override '.=5'",
 }
 RIGHT = ("fairness=full", "+trainer.limit_train_batches=5", "dataset.train.batch_size=64", "budget=light")
 

@@ -59,6 +59,7 @@ def test_chance_order_is_that_of_drawing() -> None:
 
 @pytest.mark.parametrize(("auc", "logloss", "said"), [
     (0.46, 0.3, f"AUC 0.4600 ± {auc_error(0.46, 300, 2700):.4f} is not above the 0.5"), (0.51, 0.3, "AUC 0.5100"),
+    (0.51, 0.3, "is not above the 0.5 of a constant by two standard errors"),
     (0.7, 0.9, "log loss 0.9000 is worse than the 0.3251 of always predicting the click rate"), (0.7, 0.3, "")])
 def test_a_model_below_chance_is_said(auc: float, logloss: float, said: str) -> None:
     notes = chance_notes(metrics(Rows(3000, 300, 300), DNN={"auc": auc, "logloss": logloss}))
