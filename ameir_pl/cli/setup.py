@@ -32,7 +32,7 @@ from ameir_pl.cli.checks import (
     check_stages,
     usable_layers,
 )
-from ameir_pl.cli.command_line import named_run
+from ameir_pl.cli.command_line import named_run, setting
 from ameir_pl.cli.conf_files import conf_folder
 from ameir_pl.cli.config import RESULT_KEYS, TRAIN_KEYS, Config
 from ameir_pl.cli.engine import LightningEngine
@@ -223,7 +223,8 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
         every_steps=config.checkpoint.every_steps, every_minutes=config.checkpoint.every_minutes,
         detect_anomaly=config.detect_anomaly, limits=limits, profiles=path / "profile")
     folder = RunFolder(path, schema.fingerprint(), settings_fingerprint(composed),
-                       f"ameir search {named_run(config)}")
+                       " ".join(["ameir search", named_run(config),
+                                 *([setting("budget", config.budget.name)] if config.budget.name != "paper" else [])]))
     problem = Problem(schema=schema, data=data, objective=objective, engine=engine, folder=folder, journal=journal,
                       model=config.dataset.model, budget=config.budget, space=config.space,
                       stages=tuple(search_stages), seed=config.seed, overwrite=config.overwrite,

@@ -43,7 +43,8 @@ def export_onnx(bundle: Bundle, path: Path) -> None:
     Inputs are named as the tensors of :class:`~ameir_pl.batch.Batch` that the model reads (``fields``, ``behaviors``,
     ``mask``, ``dense``), for any number of rows, none too, and histories of any length up to T, none too. An id outside
     its vocabulary (below 0, or not below its size) is ``OOV``, 1; a dense NaN is -1, which a missing value is encoded
-    as, and infinity the nearest end of [-1, 1]. Output for CTR is
+    as, and infinity the nearest end of [-1, 1]. A history's behaviors come first and its padding behind them: ``mask``
+    is True, then False, without gaps. Output for CTR is
     ``probability`` (B,), after the sigmoid; for retrieval ``query`` (B, K) and ``items`` (V, K), where row i is the
     item with id i (0 is padding, 1 an unknown item): item i scores ``query · items[i]``. Metadata: ``schema``
     (fingerprint), ``architecture`` (digest), ``variant``, ``state``, ``max_len``, and
@@ -230,7 +231,15 @@ class OnnxModel:
         self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
 
     def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
-        """Return ``probability`` (B,) for CTR, ``query`` (B, K) for retrieval."""
+        """Return ``probability`` (B,) for CTR, ``query`` (B, K) for retrieval.
+
+        Raises:
+            AmeirError: a history has padding before one of its behaviors, or the batch does not fit the model.
+        """
+        if "mask" in self.inputs and bool((batch.mask[:, 1:] & ~batch.mask[:, :-1]).any()):
+            row = int((batch.mask[:, 1:] & ~batch.mask[:, :-1]).any(1).nonzero()[0])
+            raise AmeirError(f"Row {row} of the batch has padding before one of its behaviors. A history's behaviors "
+                             "come first, the latest last, and padding behind them.")
         wanted = [name for name in self.outputs if name != ITEMS]
         given = {name: getattr(batch, name).numpy() for name in self.inputs}
         try:

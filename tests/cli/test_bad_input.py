@@ -115,6 +115,8 @@ def test_a_missing_stage_is_named_with_its_command(tiny: Tiny, finished: Tiny) -
             (evaluate.main, "seed=1", "weights.safetensors is missing. Make it with `ameir derive`")):
         with pytest.raises(AmeirError, match=message):
             main(tiny(more))
+    with pytest.raises(AmeirError, match=f"{command[:-6]}budget=demo stage=1"):  # given as it is it makes what fits
+        search.main(tiny("stage=2", "budget=demo"))
     assert not tiny.runs.exists()
 
 

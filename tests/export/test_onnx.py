@@ -100,6 +100,11 @@ def test_the_file_gives_what_the_model_gives(kind: str, tmp_path: Path) -> None:
         (got,) = exported(batch).values()
         assert got.shape[0] == len(batch)
         np.testing.assert_allclose(got, expected(model, meant), rtol=1e-5, atol=1e-5)
+    if "mask" in exported.inputs:
+        gap = make_batch(model.schema, (3, 3))
+        gap.mask[1, 0] = False
+        with pytest.raises(AmeirError, match="Row 1 of the batch has padding before one of its behaviors"):
+            exported(gap)
     if model.schema.task == "retrieval":
         np.testing.assert_array_equal(exported.items(), model.embedding.table("item").detach().numpy())
     else:
