@@ -33,8 +33,10 @@ LEAST = {
     "budget.stage1_epochs": 0.01, "budget.cycle_epochs": 0.01, "budget.stage3_epochs": 0.01, "budget.samples": 1,
     "budget.valid_rows": 1, "budget.calibration_rows": 1, "budget.top": 1, "budget.top_epochs": 0, "budget.cycles": 1,
     "budget.keep": 1, "budget.paths": 1, "budget.finetune_epochs": 1, "budget.patience": 1,
-    "checkpoint.every_steps": 1, "checkpoint.every_minutes": 0}
+    "finetuning.warmup": 0, "checkpoint.every_steps": 1, "checkpoint.every_minutes": 0}
 """The least value of every number of the configuration."""
+INHERIT = (True, False, "best")
+"""What final models may start from."""
 PLACES = ("local", "ray")
 """Where jobs run and parts of data are prepared."""
 
@@ -53,6 +55,15 @@ def check_values(config: Config) -> None:
         raise AmeirError(f"Configuration: dataset.model.mlp={model.mlp}: a hidden layer has at least 1 unit.")
     if config.dataset.stages is not None:
         check_stage_settings(config)
+    peak = config.finetuning.peak
+    if peak is not None and not (math.isfinite(peak) and peak > 0):
+        raise AmeirError(f"Configuration: finetuning.peak={peak} must be above 0, or null for a constant rate.")
+    if config.finetuning.warmup > 1:
+        raise AmeirError(f"Configuration: finetuning.warmup={config.finetuning.warmup} must be at most 1: it is a "
+                         "share of the updates.")
+    if config.inherit not in INHERIT or type(config.inherit) not in (str, bool):
+        raise AmeirError(f"There is no inherit={config.inherit}: the final models start from inherited weights (true), "
+                         "from scratch (false), or both, and the better is kept (best).")
     if config.fairness not in FAIRNESS:
         raise AmeirError(f"There is no fairness={config.fairness}.{did_you_mean(config.fairness, FAIRNESS)}")
     for key, where in (("launcher", config.launcher), ("preparation", config.preparation)):

@@ -76,6 +76,20 @@ class CheckpointSettings:
 
 
 @dataclass
+class FinetuningSettings:
+    """The rate of finetuning inherited weights.
+
+    Args:
+        peak: the rate rises to this share of dataset.train.learning_rate and decays along a cosine; null: it is
+            constant, as from scratch.
+        warmup: the share of the updates in which it rises.
+    """
+
+    peak: float | None = None
+    warmup: float = 0.1
+
+
+@dataclass
 class ModelChoice:
     """The model that ``ameir train`` trains.
 
@@ -103,11 +117,13 @@ class Config:
     logger: dict[str, Any] = field(default_factory=dict)
     callbacks: dict[str, Any] = field(default_factory=dict)
     checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
+    finetuning: FinetuningSettings = field(default_factory=FinetuningSettings)
     stage: Any = "all"
     run: str = "default"
     seed: int = 1
     fairness: str = "split"
-    inherit: bool = True
+    inherit: Any = True
+    shared_l2: bool = False
     variant: str | None = None
     reference: str | None = "dnn"
     ablation: bool = True
@@ -187,6 +203,21 @@ class TuneConfig(Config):
 
 
 @dataclass
+class DiagnoseConfig(Config):
+    """Every key of conf/diagnose.yaml.
+
+    Args:
+        n: architectures that are trained alone and scored.
+        seeds: with which each is trained alone.
+        plot: write the page.
+    """
+
+    n: int = 24
+    seeds: int = 1
+    plot: bool = True
+
+
+@dataclass
 class InferConfig:
     """Every key of conf/infer.yaml.
 
@@ -223,7 +254,7 @@ class InferConfig:
 
 CONFIGS: dict[str, type] = {"search": Config, "train": Config, "export": ExportConfig,
                             "generate": GenerateConfig, "infer": InferConfig, "compare": CompareConfig,
-                            "tune": TuneConfig}
+                            "tune": TuneConfig, "diagnose": DiagnoseConfig}
 """The type of each file conf/NAME.yaml."""
 
 RESULT_KEYS = ("dataset.name", "dataset.max_len", "dataset.on_bad_row", "dataset.options", "dataset.stages",

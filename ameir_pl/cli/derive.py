@@ -65,7 +65,7 @@ def derive_bundle(session: Session, config: Config) -> Path:
     if ranks.agreed(not config.overwrite and bundle_state(session, config, variant) is not None):
         console().print(f"{variant} is derived: {folder} (overwrite=true makes it again).")
         return folder
-    model = assembled(problem, variant, weights=config.inherit)
+    model = assembled(problem, variant, weights=config.inherit is not False)
     write_bundle(folder, model, session.vocabulary, variant=variant, state="derived", made_from=sources)
     console().print(f"Derived {variant}: {folder}")
     return folder

@@ -20,9 +20,9 @@ from torch import nn
 
 from ameir_pl import ranks
 from ameir_pl.callbacks import ActivationCounts, BestWeights
+from ameir_pl.callbacks.best_children import BestChildren, EpochScores
 from ameir_pl.callbacks.checkpoints import Checkpoints
 from ameir_pl.callbacks.finite_numbers import FiniteNumbers
-from ameir_pl.callbacks.overfitting_watch import OverfittingWatch
 from ameir_pl.callbacks.touched_rows import TouchedRows
 from ameir_pl.callbacks.update_limit import UpdateLimit
 from ameir_pl.cli.nodes import callback_mistake
@@ -33,14 +33,15 @@ from ameir_pl.models.ameir import Ameir
 from ameir_pl.objectives.base import Objective
 from ameir_pl.search.evaluator import CandidateScorer
 from ameir_pl.search.journal import Journal, Phase, signature
-from ameir_pl.search.problem import CONSTANT, Data, Fit
+from ameir_pl.search.problem import CONSTANT, Data, Fit, SupernetFit
 from ameir_pl.space.sampling import Rounds
 from ameir_pl.stopping import gently, requested
 from ameir_pl.tasks.fit import FitTask, OptimizerFactory, SchedulerFactory
+from ameir_pl.tasks.schedule import WarmupCosine
 from ameir_pl.tasks.supernet import SupernetTask
 
-WATCHED_ROWS, WATCHED_CHILDREN = 4096, 2
-"""Validation rows and children of a supernet that are looked at while it trains: a few percent of its time."""
+WATCHED_ROWS, WATCHED_CHILDREN = 4096, 8
+"""Validation rows and children of a supernet by which its best epoch is chosen: a few percent of its time."""
 
 
 class LightningEngine:
@@ -58,6 +59,8 @@ class LightningEngine:
         fairness: scheme of supernet training.
         journal: keeps finished fits and checkpoints.
         every_steps, every_minutes: between two checkpoints.
+        finetuning: the rate of inherited weights; None: constant, as from random ones.
+        shared_l2: in a supernet what all paths share has all of the L2.
         detect_anomaly: name the operation whose gradient is NaN (slow).
         limits: of updates and batches.
         profiles: the folder of a profiler's files.
@@ -67,39 +70,45 @@ class LightningEngine:
                  optimizer: OptimizerFactory, scheduler: SchedulerFactory, callbacks: Callable[[], list[pl.Callback]],
                  loggers: Sequence[Logger], weight_decay: float, fairness: str, journal: Journal,
                  every_steps: int = 1000, every_minutes: float = 10.0, detect_anomaly: bool = False,
-                 limits: Limits | None = None, profiles: Path | None = None) -> None:
+                 limits: Limits | None = None, profiles: Path | None = None,
+                 finetuning: WarmupCosine | None = None, shared_l2: bool = False) -> None:
         self.data, self.objective = data, objective
         self._trainer, self._optimizer, self._scheduler = trainer, optimizer, scheduler
         self.callbacks, self._loggers = callbacks, loggers
-        self._weight_decay, self._fairness = weight_decay, fairness
+        self._weight_decay, self._fairness, self._finetuning = weight_decay, fairness, finetuning
+        self._shared_l2 = shared_l2
         self._detect_anomaly, self._limits, self._profiles = detect_anomaly, limits or Limits(), profiles
         self._journal, self._every = journal, {"every_steps": every_steps, "every_minutes": every_minutes}
 
-    def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: float, phase: str) -> dict[str, Any]:
-        """Train shared weights fairly; returns how often each choice was activated.
+    def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: float, phase: str,
+                       watched: Callable[[], Sequence[float]] | None = None) -> SupernetFit:
+        """Train shared weights fairly and keep those of the epoch at which children validate best.
 
-        L2 is multiplied by the share of rows in which a choice is active, so that its gradient and its L2 are
-        balanced as they are in the derived model.
+        ``watched`` is asked for scores after every epoch.
         """
         kept = self._journal.phase(phase, signature(model), epochs)
         done = kept.done()
-        if done is not None:
+        if done is not None and (watched is None or done[0]["scores"]):
             model.load_state_dict(done[1])
-            return dict(done[0]["counts"])
+            return SupernetFit.from_dict(done[0])
         task = SupernetTask(model, rounds, self.objective, self._optimizer, self._scheduler,
-                            weight_decay=self._weight_decay * rounds.active_share, fairness=self._fairness, phase=phase,
-                            most_updates=self._limits.updates)
-        watch = OverfittingWatch(partial(self._children_fitness, model, rounds), self.objective.fitness)
-        callbacks = [*self.callbacks(), watch]
+                            weight_decay=self._weight_decay, fairness=self._fairness, phase=phase,
+                            most_updates=self._limits.updates, shared_l2=self._shared_l2)
+        best = BestChildren(partial(self._children_fitness, model, rounds), self.objective.fitness)
+        looks = [] if watched is None else [EpochScores(watched)]
+        callbacks = [*self.callbacks(), *looks, best]
         self._run(task, callbacks, epochs, kept, validate=False)
         audits = [c for c in callbacks if isinstance(c, ActivationCounts)]
-        counts = audits[0].counts() if audits else {}
-        kept.finish({"counts": counts}, model.state_dict())
+        fit = SupernetFit(audits[0].counts() if audits else {}, best.epoch, best.seen,
+                          looks[0].seen if looks else {})
+        kept.finish(fit.to_dict(), model.state_dict())
         _stop_if_asked()
-        return counts
+        return fit
 
     def fit(self, model: nn.Module, *, epochs: float, patience: int, start: float | None, phase: str) -> Fit:
         """Train a model with early stopping on the validation fitness and restore its best weights.
+
+        The rate is constant from random weights; inherited ones (with a ``start``) have the schedule of finetuning.
 
         An epoch counts towards ``patience`` unless it is better than all before it and than ``start``.
         """
@@ -108,7 +117,9 @@ class LightningEngine:
         if done is not None:
             model.load_state_dict(done[1])
             return Fit(**done[0])
-        task = FitTask(model, self.objective, self._optimizer, weight_decay=self._weight_decay, phase=phase)
+        task = FitTask(model, self.objective, self._optimizer, weight_decay=self._weight_decay, phase=phase,
+                       schedule=None if start is None else self._finetuning,
+                       most_updates=self._limits.updates)
         best = BestWeights(start)
         stop = EarlyStopping("fitness", mode="max", patience=patience, check_finite=True)
         if start is not None:  # inherited weights are what an epoch has to beat
@@ -142,8 +153,8 @@ class LightningEngine:
         rows = cast(Data, self.data).subset("valid", WATCHED_ROWS, 0)
         if model.schema.task == "ctr" and len({float(label) for batch in rows for label in batch.label.unique()}) < 2:
             return math.nan
-        scorer = CandidateScorer(model, self.objective, rows)
-        return fmean(scorer.score(child) for child in rounds.fair(0)[:WATCHED_CHILDREN])
+        children = list(dict.fromkeys(rounds.fair(0)))[:WATCHED_CHILDREN]
+        return fmean(CandidateScorer(model, self.objective, rows).scores(children))
 
     def _length(self, epochs: float) -> dict[str, int]:
         """Return a Trainer's settings for that many epochs: 1.5 are two, each of the first three quarters of its own

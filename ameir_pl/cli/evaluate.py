@@ -35,7 +35,8 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
         network, embedding = trainable_parameters(bundle.model)
         row = Result(valid, test, network, embedding, known.get("seconds", 0.0), known.get("epochs", 0),
                      known.get("best_epoch", 0), full, train_seconds=known.get("train_seconds", 0.0),
-                     schedule=known.get("schedule", "")).to_dict()
+                     schedule=known.get("schedule", ""), start=known.get("start", ""),
+                     starts=known.get("starts", {})).to_dict()
         metrics = update_metrics(problem, session.dataset.protocol, {bundle.variant: row}, {})
         show({**metrics, "models": {bundle.variant: metrics["models"][bundle.variant]}}, [path])
         return metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from omegaconf import DictConfig
@@ -14,11 +15,12 @@ from ameir_pl.cli.derive import bundle_state, chosen_variant, made_from
 from ameir_pl.cli.setup import Session, open_session
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import read_bundle, write_bundle
+from ameir_pl.models.ameir import Derived
 from ameir_pl.progress import console
 from ameir_pl.reports.planted import against_truth
 from ameir_pl.reports.table import METRICS, read_metrics, show, update_metrics
 from ameir_pl.search.assembly import VARIANTS, assembled, available
-from ameir_pl.search.pipeline import finetune, train_baseline
+from ameir_pl.search.pipeline import finetune_from, train_baseline
 
 
 def wanted(session: Session, config: Config) -> list[str]:
@@ -69,13 +71,10 @@ def finetune_variants(session: Session, config: Config) -> dict[str, Any]:
         _, result = train_baseline(problem, config.reference)
         models[config.reference.upper()] = result.to_dict()
     for name in wanted(session, config):
-        # The bundle's weights are those that assembly gives; it is read so that what was derived is what is tuned.
-        model = (read_bundle(folder).model if name == chosen and bundle_state(session, config, chosen) == "derived"
-                 else assembled(problem, name, weights=config.inherit))
-        result = finetune(problem, model, name, inherited=config.inherit)
+        model, result = finetune_from(problem, _starts(session, config, name), name)
         models[name] = result.to_dict()
         if name == chosen:
-            write_bundle(folder, model, session.vocabulary, variant=name, state="finetuned",  # type: ignore[arg-type]
+            write_bundle(folder, model, session.vocabulary, variant=name, state="finetuned",
                          made_from=made_from(session, name))
     seconds = {"prepare": session.prepare_seconds,
                **{f"stage{s}": problem.folder.summary(s)["seconds"] for s in problem.stages
@@ -87,6 +86,21 @@ def finetune_variants(session: Session, config: Config) -> dict[str, Any]:
     problem.journal.drop()
     show(metrics, [problem.folder.path / METRICS, problem.folder.path / "architecture.yaml", folder])
     return metrics
+
+
+def _starts(session: Session, config: Config, name: str) -> dict[str, Callable[[], Derived]]:
+    """Return what builds a variant with inherited and with random weights, as ``inherit=`` asks for."""
+    problem, folder = session.problem, session.problem.folder.path / "model"
+
+    def inherited() -> Derived:
+        # The bundle's weights are those that assembly gives; it is read so that what was derived is what is tuned.
+        if name == chosen_variant(session, config) and bundle_state(session, config, name) == "derived":
+            return read_bundle(folder).model
+        return assembled(problem, name)
+
+    starts = {"inherited": inherited, "scratch": lambda: assembled(problem, name, weights=False)}
+    wanted = {True: ["inherited"], False: ["scratch"], "best": list(starts)}[config.inherit]
+    return {start: starts[start] for start in wanted}
 
 
 @command("search", trains=True, continues=True)

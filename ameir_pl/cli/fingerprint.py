@@ -10,7 +10,16 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ameir_pl.cli.config import RESULT_KEYS, TRAIN_KEYS, CompareConfig, Config, ExportConfig, GenerateConfig, TuneConfig
+from ameir_pl.cli.config import (
+    RESULT_KEYS,
+    TRAIN_KEYS,
+    CompareConfig,
+    Config,
+    DiagnoseConfig,
+    ExportConfig,
+    GenerateConfig,
+    TuneConfig,
+)
 from ameir_pl.cli.trainer_keys import effective
 
 NO_EFFECT: dict[str, str] = {
@@ -38,6 +47,7 @@ NO_EFFECT: dict[str, str] = {
         "sampler", "trials", "learning_rates", "weight_decays", "dropouts")},
     **{key: "of ameir data generate, which makes raw files" for key in ("rows", "noise", "output")},
     "format": "of ameir export, which trains nothing",
+    "n": "of ameir diagnose: how many architectures it looks at",
 }
 """Keys, with all below them, that cannot change a number, and why not."""
 NO_EFFECT_CALLBACKS = ("ameir_pl.callbacks.TrainingProgress",)
@@ -132,7 +142,7 @@ def _within(key: str, known: str) -> bool:
 def _defaults() -> dict[str, Any]:
     """The value of every key where no file says another."""
     found: dict[str, Any] = {}
-    for kind in (Config, CompareConfig, ExportConfig, GenerateConfig, TuneConfig):
+    for kind in (Config, CompareConfig, DiagnoseConfig, ExportConfig, GenerateConfig, TuneConfig):
         for key, value in _plain(OmegaConf.structured(kind)).items():
             found |= _leaves(key, value)
     return found

@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("train", "main", "train model=NAME, or model=ameir architecture=NAME_OR_PATH, from scratch"),
     "compare": ("compare", "main", "train several models with several seeds and set them side by side"),
     "tune": ("tune", "main", "choose a model's learning rate, L2 and dropout on the validation rows"),
+    "diagnose": ("diagnose", "main", "say how well a step's supernet ranks architectures trained alone"),
     "evaluate": ("evaluate", "main", "measure the bundle on all validation and test rows"),
     "export": ("export", "main", "write the bundle's model as format=onnx, for any runtime"),
     "data fetch": ("data", "fetch", "get a dataset's raw files"),

@@ -55,6 +55,7 @@ from ameir_pl.search.problem import Problem
 from ameir_pl.search.run_folder import RunFolder
 from ameir_pl.space.architecture import Architecture
 from ameir_pl.space.space import check_architecture
+from ameir_pl.tasks.schedule import WarmupCosine
 
 Purpose = Literal["search", "train", "finish", "evaluate"]
 
@@ -221,6 +222,9 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
                            if isinstance(callback, pl.Callback)],
         loggers=loggers, weight_decay=train.weight_decay, fairness=config.fairness, journal=journal,
         every_steps=config.checkpoint.every_steps, every_minutes=config.checkpoint.every_minutes,
+        finetuning=None if config.finetuning.peak is None else WarmupCosine(config.finetuning.peak,
+                                                                            config.finetuning.warmup),
+        shared_l2=config.shared_l2,
         detect_anomaly=config.detect_anomaly, limits=limits, profiles=path / "profile")
     folder = RunFolder(path, schema.fingerprint(), settings_fingerprint(composed),
                        " ".join(["ameir search", named_run(config),

@@ -253,6 +253,10 @@ class Ameir(nn.Module):
         which are those that ``which`` (M,) names by index (paper, Sec. 2.3 step 2)."""
         return torch.addmm(rest, p_b.flatten(1), self.projections(which, rest.shape[1]).flatten(0, 1))
 
+    def interaction_columns(self) -> tuple[nn.Parameter, slice]:
+        """Return the first hidden layer's matrix and which of its columns read interactions."""
+        return self.mlp.first.weight, slice(*self._interaction_columns)
+
     def projections(self, which: Tensor, units: int) -> Tensor:
         """Return the columns of the first hidden layer of each of the given interactions, (M, K, units)."""
         begin, end = self._interaction_columns

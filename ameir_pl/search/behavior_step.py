@@ -17,16 +17,22 @@ from ameir_pl.space.space import sample_distinct
 STAGE = 1
 
 
+def behavior_supernet(problem: Problem) -> tuple[Ameir, BlockRounds]:
+    """Return the untrained supernet of all stacks, with the pre-defined MLP, and the rounds that train it."""
+    space, base = problem.block_space(), Architecture(mlp=problem.predefined)
+    problem.seeded("stage1/supernet")
+    supernet = Ameir(problem.schema, Capacity.of(base).with_blocks(space), **problem.sizes())
+    return supernet, BlockRounds(space, base, problem.seed)
+
+
 def search_behavior(problem: Problem) -> None:
     """Train the supernet of blocks fairly, score sampled stacks, finetune the best, write ``stage1/``."""
     problem.journal.begin()
-    space, budget = problem.block_space(), problem.budget
-    base = Architecture(mlp=problem.predefined)
-    problem.seeded("stage1/supernet")
-    supernet = Ameir(problem.schema, Capacity.of(base).with_blocks(space), **problem.sizes())
-    rounds = BlockRounds(space, base, problem.seed)
+    budget = problem.budget
+    supernet, rounds = behavior_supernet(problem)
+    space, base = rounds.space, rounds.base
     with problem.folder.writing(STAGE) as folder:
-        counts = problem.engine.train_supernet(supernet, rounds, epochs=budget.stage1_epochs, phase="stage1/supernet")
+        fit = problem.engine.train_supernet(supernet, rounds, epochs=budget.stage1_epochs, phase="stage1/supernet")
         stacks, whole = sample_distinct(space, budget.samples, Random(f"{problem.seed}/stage1/candidates"))
         scorer = CandidateScorer(supernet, problem.objective,
                                  problem.data.subset("valid", budget.valid_rows, problem.seed))
@@ -39,4 +45,4 @@ def search_behavior(problem: Problem) -> None:
         write_stage(problem, folder, STAGE, supernet=supernet, ranking=ranking,
                     architecture=winner.architecture, winner=winner.state_dict(), winner_model=winner,
                     summary={"space": space.size(), "scored": len(ranking), "whole_space": whole,
-                             "finalists": finalists, "activations": counts, **raced(race)})
+                             "finalists": finalists, **fit.summary(), **raced(race)})

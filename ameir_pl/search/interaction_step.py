@@ -29,15 +29,14 @@ def search_interactions(problem: Problem) -> None:
     base = Architecture(mlp=problem.predefined)
     data = problem.data
     valid = data.subset("valid", budget.valid_rows, problem.seed)
-    previous: Ameir | None = stage_model(problem, 1, winner=True) if 1 in problem.stages else None
+    previous = earlier_model(problem)
     kept: tuple[Interaction, ...] = ()
     cycles, ranking = [], []  # type: ignore[var-annotated]
     with problem.folder.writing(STAGE) as folder:
         for cycle in range(1, budget.cycles + 1):
             supernet, candidates = cycle_supernet(problem, kept, previous, cycle)
-            rounds = InteractionRounds(candidates, base, problem.seed + 1000 * cycle, budget.paths)
-            counts = problem.engine.train_supernet(supernet, rounds, epochs=budget.cycle_epochs,
-                                                   phase=f"stage2/cycle{cycle}")
+            fit = problem.engine.train_supernet(supernet, cycle_rounds(problem, candidates, cycle),
+                                                epochs=budget.cycle_epochs, phase=f"stage2/cycle{cycle}")
             scorer = CandidateScorer(supernet, problem.objective, valid, rows=ROWS)
             most = max(budget.keep, wanted)
             race = race_of(budget, len(candidates), most)
@@ -45,7 +44,7 @@ def search_interactions(problem: Problem) -> None:
                                   f"stage2/cycle{cycle} scoring", race)
             kept = tuple(a.interactions[0] for a, _, _ in ranking[:most])
             cycles.append({"candidates": len(candidates), "kept": len(kept), "best": ranking[0][1],
-                           "activations": _spread(counts), **raced(race)})
+                           "activations": _spread(fit.counts), "best_epoch": fit.best_epoch, **raced(race)})
             previous = supernet
         if len(kept) < wanted:
             raise AmeirError(f"The dataset's {len(problem.schema.fields)} fields give {len(kept)} interactions, fewer "
@@ -53,6 +52,17 @@ def search_interactions(problem: Problem) -> None:
         selected = Architecture(interactions=kept[:wanted])
         write_stage(problem, folder, STAGE, supernet=supernet, ranking=ranking, architecture=selected,
                     winner=None, winner_model=None, summary={"cycles": cycles, "selected": _scores(ranking, wanted)})
+
+
+def earlier_model(problem: Problem) -> Ameir | None:
+    """Return the winner of step 1, None where the dataset has no such step."""
+    return stage_model(problem, 1, winner=True) if 1 in problem.stages else None
+
+
+def cycle_rounds(problem: Problem, candidates: tuple[Interaction, ...], cycle: int) -> InteractionRounds:
+    """Return the rounds that train a cycle's supernet."""
+    return InteractionRounds(candidates, Architecture(mlp=problem.predefined), problem.seed + 1000 * cycle,
+                             problem.budget.paths)
 
 
 def cycle_supernet(problem: Problem, kept: tuple[Interaction, ...], previous: Ameir | None, cycle: int

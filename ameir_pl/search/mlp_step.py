@@ -18,20 +18,27 @@ from ameir_pl.space.space import sample_distinct
 STAGE = 3
 
 
-def search_mlp(problem: Problem) -> None:
-    """Train the elastic MLP fairly on the winners of steps 1 and 2, score MLPs, finetune the best, write
-    ``stage3/``."""
-    problem.journal.begin()
-    budget = problem.budget
+def mlp_supernet(problem: Problem) -> tuple[Ameir, MlpRounds]:
+    """Return the supernet of all MLPs on the winners of steps 1 and 2, with their weights, and the rounds that train
+    it."""
     before = assembled(problem, "AMEIR-B")
     base = replace(variant_architecture(problem, "AMEIR-B"), mlp=())
     space = problem.mlp_space(base.interactions)
     problem.seeded("stage3/supernet")
     supernet = Ameir(problem.schema, Capacity.of(base).with_mlp(space), **problem.sizes())
     inherit(supernet, before)
-    rounds = MlpRounds(space, base, problem.seed)
+    return supernet, MlpRounds(space, base, problem.seed)
+
+
+def search_mlp(problem: Problem) -> None:
+    """Train the elastic MLP fairly on the winners of steps 1 and 2, score MLPs, finetune the best, write
+    ``stage3/``."""
+    problem.journal.begin()
+    budget = problem.budget
+    supernet, rounds = mlp_supernet(problem)
+    space, base = rounds.space, rounds.base
     with problem.folder.writing(STAGE) as folder:
-        counts = problem.engine.train_supernet(supernet, rounds, epochs=budget.stage3_epochs, phase="stage3/supernet")
+        fit = problem.engine.train_supernet(supernet, rounds, epochs=budget.stage3_epochs, phase="stage3/supernet")
         mlps, whole = sample_distinct(space, budget.samples, Random(f"{problem.seed}/stage3/candidates"))
         scorer = CandidateScorer(supernet, problem.objective,
                                  problem.data.subset("valid", budget.valid_rows, problem.seed),
@@ -43,4 +50,4 @@ def search_mlp(problem: Problem) -> None:
         write_stage(problem, folder, STAGE, supernet=supernet, ranking=ranking,
                     architecture=winner.architecture, winner=winner.state_dict(), winner_model=winner,
                     summary={"space": space.size(), "scored": len(ranking), "whole_space": whole, "width": space.width,
-                             "finalists": finalists, "activations": counts, **raced(race)})
+                             "finalists": finalists, **fit.summary(), **raced(race)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from ameir_pl import ranks
 from ameir_pl.architecture_file import write_architecture
 from ameir_pl.baselines.base import CountsItems, OwnLoss
 from ameir_pl.errors import AmeirError
+from ameir_pl.models.ameir import Derived
 from ameir_pl.models.cost import trainable_parameters
 from ameir_pl.progress import console
 from ameir_pl.search.assembly import best_so_far
@@ -40,6 +41,8 @@ class Result:
         best_epoch: whose weights were kept; 0 means the inherited ones.
         test_full: full ranking, for retrieval.
         loss: the model's own, where it has one.
+        start: ``inherited`` or ``scratch``: what the kept weights were trained from; empty for other models.
+        starts: of each that was tried, its validation metrics, epochs and best epoch.
         found: the options with which a model that had to be found is built at once.
         finding_seconds: those of ``seconds`` that finding it took.
         train_seconds: those of ``seconds`` in which this model was trained, without validation.
@@ -55,6 +58,8 @@ class Result:
     best_epoch: int
     test_full: dict[str, float] = field(default_factory=dict)
     loss: str = ""
+    start: str = ""
+    starts: dict[str, dict[str, Any]] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
     finding_seconds: float = 0.0
     train_seconds: float = 0.0
@@ -63,8 +68,8 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """Return the plain values; what has a default only where it is another."""
         return {name: value for name, value in asdict(self).items()
-                if value or name not in ("test_full", "loss", "found", "finding_seconds", "train_seconds",
-                                         "schedule")}
+                if value or name not in ("test_full", "loss", "start", "starts", "found", "finding_seconds",
+                                         "train_seconds", "schedule")}
 
 
 def stages_to_run(dataset: str, stages: Sequence[int], stage: object) -> tuple[int, ...]:
@@ -140,6 +145,26 @@ def finetune(problem: Problem, model: nn.Module, name: str, *, inherited: bool) 
                   train_seconds=round(fit.train_seconds, 3), schedule=fit.schedule)
 
 
+def finetune_from(problem: Problem, starts: Mapping[str, Callable[[], Derived]], name: str) -> tuple[Derived, Result]:
+    """Train a variant from each of ``starts`` (``inherited``, ``scratch``) and keep what is best on validation rows;
+    of equals the first."""
+    best: tuple[Derived, Result] | None = None
+    tried: dict[str, dict[str, Any]] = {}
+    seconds = 0.0
+    for start, make in starts.items():
+        model = make()
+        phase = name if start == "inherited" else f"{name} from {start}"
+        result = finetune(problem, model, phase, inherited=start == "inherited")
+        tried[start] = {"valid": result.valid, "epochs": result.epochs, "best_epoch": result.best_epoch}
+        seconds += result.seconds
+        fitness = problem.objective.fitness
+        if best is None or result.valid[fitness] > best[1].valid[fitness]:
+            best = model, replace(result, start=start)
+    if best is None:
+        raise RuntimeError(f"{name} was given nothing to start from")
+    return best[0], replace(best[1], starts=tried, seconds=round(seconds, 2))
+
+
 def train_baseline(problem: Problem, name: str) -> tuple[nn.Module, Result]:
     """Train a baseline in the same harness; one that has to be found is found first, and its seconds count."""
     if problem.baseline is None:
@@ -156,4 +181,5 @@ def train_baseline(problem: Problem, name: str) -> tuple[nn.Module, Result]:
                           finding_seconds=round(seconds, 2))
 
 
-__all__ = ["Result", "finetune", "measure", "require_earlier", "run_stage", "stages_to_run", "train_baseline"]
+__all__ = ["Result", "finetune", "finetune_from", "measure", "require_earlier", "run_stage", "stages_to_run",
+           "train_baseline"]

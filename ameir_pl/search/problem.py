@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -156,11 +156,46 @@ class Fit:
     schedule: str = CONSTANT
 
 
+@dataclass
+class SupernetFit:
+    """What training a supernet gave.
+
+    Args:
+        counts: how often each choice was activated, by decision.
+        best_epoch: whose weights are kept; 0 where it was not validated (less than two epochs).
+        validated: the children's mean fitness by epoch.
+        scores: of the candidates that were watched, by epoch.
+    """
+
+    counts: dict[str, Any]
+    best_epoch: int = 0
+    validated: dict[int, float] = field(default_factory=dict)
+    scores: dict[int, list[float]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values as JSON has them, whose keys are text."""
+        return {"counts": self.counts, "best_epoch": self.best_epoch,
+                "validated": {str(epoch): value for epoch, value in self.validated.items()},
+                "scores": {str(epoch): values for epoch, values in self.scores.items()}}
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> SupernetFit:
+        """Read what :meth:`to_dict` gave."""
+        return cls(value["counts"], value["best_epoch"], *({int(epoch): found for epoch, found in value[name].items()}
+                                                           for name in ("validated", "scores")))
+
+    def summary(self) -> dict[str, Any]:
+        """Return what a stage's summary says of it."""
+        return {"activations": self.counts, "best_epoch": self.best_epoch, "validated": self.to_dict()["validated"]}
+
+
 class Engine(Protocol):
     """Trains; built from the trainer, callbacks and loggers that the user chose."""
 
-    def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: float, phase: str) -> dict[str, Any]:
-        """Train shared weights fairly; returns how often each choice was activated."""
+    def train_supernet(self, model: Ameir, rounds: Rounds, *, epochs: float, phase: str,
+                       watched: Callable[[], Sequence[float]] | None = None) -> SupernetFit:
+        """Train shared weights fairly and keep those of the epoch at which children validate best; ``watched`` is
+        asked for scores after every epoch."""
         ...
 
     def fit(self, model: nn.Module, *, epochs: float, patience: int, start: float | None, phase: str) -> Fit:

@@ -33,6 +33,11 @@ class Rounds(Protocol):
         """The share of the rows in which a weight that is a choice is active."""
         ...
 
+    @property
+    def alternating(self) -> str:
+        """The beginning of the names of the weights that are choices; empty where all paths use all weights."""
+        ...
+
     def fair(self, step: int) -> tuple[Architecture, ...]:
         """Return the m paths of update ``step`` under a fair scheme."""
         ...
@@ -106,6 +111,11 @@ class BlockRounds:
         """One path's: operations alternate."""
         return 1 / self.paths
 
+    @property
+    def alternating(self) -> str:
+        """The blocks' operations and norms."""
+        return "blocks."
+
     def fair(self, step: int) -> tuple[Architecture, ...]:
         """Return the paths of one round."""
         columns = []
@@ -144,6 +154,11 @@ class InteractionRounds:
         """One path's: the candidates' columns alternate."""
         return 1 / self.paths
 
+    @property
+    def alternating(self) -> str:
+        """None as a whole: the candidates' columns are part of the first hidden layer's matrix."""
+        return ""
+
     def _order(self, deck: int) -> tuple[Interaction, ...]:
         return _permutation(self.candidates, f"{self.seed}/interactions/{deck}")
 
@@ -178,6 +193,11 @@ class MlpRounds:
     def active_share(self) -> float:
         """All: paths use nested parts of the same matrices."""
         return 1.0
+
+    @property
+    def alternating(self) -> str:
+        """None."""
+        return ""
 
     def fair(self, step: int) -> tuple[Architecture, ...]:
         """Return the paths of one round."""

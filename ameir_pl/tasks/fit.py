@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from ameir_pl import ranks
@@ -15,6 +16,7 @@ from ameir_pl.batch import Batch
 from ameir_pl.objectives.base import Objective
 from ameir_pl.tasks.epoch_loss import EpochLoss
 from ameir_pl.tasks.joint_optimizer import JointOptimizer
+from ameir_pl.tasks.schedule import WarmupCosine
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 SchedulerFactory = Callable[..., torch.optim.lr_scheduler.LRScheduler]
@@ -40,11 +42,14 @@ class FitTask(pl.LightningModule):
         optimizer: given the parameters.
         weight_decay: L2 on weights and embeddings.
         phase: prefix of what is logged, e.g. ``finetune/AMEIR-C``.
+        schedule: of the rate; None keeps it constant. A model's own optimizers keep theirs.
+        most_updates: where training ends after so many; the rate has decayed by then.
     """
 
     def __init__(self, model: nn.Module, objective: Objective, optimizer: OptimizerFactory, *, weight_decay: float,
-                 phase: str) -> None:
+                 phase: str, schedule: WarmupCosine | None = None, most_updates: int | None = None) -> None:
         super().__init__()
+        self._schedule, self._most_updates = schedule, most_updates
         self.model, self.objective, self.phase = model, objective, phase
         self._optimizer, self._weight_decay = optimizer, weight_decay
         self._epoch_loss = EpochLoss()
@@ -92,9 +97,16 @@ class FitTask(pl.LightningModule):
         self.log_dict({f"{self.phase}/valid_{name}": value for name, value in metrics.items()})
         self.log("fitness", metrics[self.objective.fitness], logger=False)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimizer at a constant rate, beside those that the model has for some of its weights."""
+    def configure_optimizers(self) -> torch.optim.Optimizer | OptimizerLRSchedulerConfig:
+        """Return the optimizer, with its schedule if it has one, beside those that the model has for some of its
+        weights."""
         own = self.model.own_optimizers() if isinstance(self.model, OwnOptimizers) else []
         taken = [parameter for part in own for group in part.param_groups for parameter in group["params"]]
         common = self._optimizer(decayed(self.model, self._weight_decay, taken))  # type: ignore[arg-type]
-        return JointOptimizer([common, *own]) if own else common
+        if self._schedule is None or own:
+            return JointOptimizer([common, *own]) if own else common
+        updates = int(self.trainer.estimated_stepping_batches)
+        if self._most_updates is not None:
+            updates = min(updates, self._most_updates)
+        scheduler = self._schedule(common, max(updates, 1))
+        return {"optimizer": common, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

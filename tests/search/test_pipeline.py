@@ -40,10 +40,12 @@ def test_metrics_json_has_the_documented_keys(finished: Tiny) -> None:
     assert (metrics["dataset"], metrics["protocol"], metrics["seed"]) == ("movielens", "time split 80/10/10", 1)
     assert metrics["rows"] == {"train": 1200, "valid": 150, "test": 150}
     assert list(metrics["models"]) == ["DNN", "AMEIR-A", "AMEIR-B", "AMEIR-C"]
-    for row in metrics["models"].values():
+    for name, row in metrics["models"].items():
+        searched = {"start", "starts"} if name != "DNN" else set()
         assert set(row) == {"valid", "test", "params", "embedding_params", "seconds", "epochs", "best_epoch",
-                            "standard_errors", "train_seconds", "schedule"}
-        assert row["schedule"] == "constant" and 0 < row["train_seconds"] < row["seconds"]
+                            "standard_errors", "train_seconds", "schedule", *searched}
+        assert row["schedule"] == "constant"
+        assert 0 < row["train_seconds"] < row["seconds"]
         assert set(row["standard_errors"]["test"]) == {"auc"} and 0 < row["standard_errors"]["test"]["auc"] < 0.1
         for split in ("valid", "test"):
             assert set(row[split]) == {"auc", "logloss"}
@@ -134,6 +136,23 @@ def test_parts_of_epochs_and_finalists_as_they_inherit(tiny: Tiny) -> None:
         chosen = yaml.safe_load((tiny.folder() / f"stage{stage}/architecture.yaml").read_text())
         part = "blocks" if stage == 1 else "mlp"
         assert chosen[part] == best["architecture"][part]
+
+
+def test_the_better_of_inherited_weights_and_none_is_kept(copied: Tiny) -> None:
+    before = json.loads((copied.folder() / "metrics.json").read_text())["models"]["AMEIR-C"]
+    runs = {inherit: search.main(copied("stage=all", *LIGHT, "finetuning.peak=0.3", f"inherit={inherit}",
+                                        f"run=start-{inherit}"))["models"]["AMEIR-C"]
+            for inherit in ("best", "true", "false")}
+    both = runs["best"]["starts"]
+    assert both == {"inherited": runs["true"]["starts"]["inherited"], "scratch": runs["false"]["starts"]["scratch"]}
+    best = max(both, key=lambda start: both[start]["valid"]["auc"])
+    assert runs["best"]["start"] == best and runs["best"]["valid"] == both[best]["valid"]
+    assert runs["best"]["test"] == runs["true" if best == "inherited" else "false"]["test"]
+    assert runs["best"]["schedule"] == runs["true" if best == "inherited" else "false"]["schedule"]
+    assert (runs["true"]["schedule"], runs["false"]["schedule"]) == ("WarmupCosineLR", "constant")
+    assert before["start"] == "inherited" and list(before["starts"]) == ["inherited"]
+    with pytest.raises(AmeirError, match="There is no inherit=maybe"):
+        search.main(copied("stage=all", "inherit=maybe"))
 
 
 def test_the_ablation_can_be_made_up_for(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:

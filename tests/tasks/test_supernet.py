@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,10 +11,15 @@ import torch
 
 from ameir_pl.callbacks import ActivationCounts, UniformSampling
 from ameir_pl.data import AmeirDataModule
+from ameir_pl.models.ameir import Ameir
+from ameir_pl.models.capacity import Capacity
 from ameir_pl.models.splitting import predict_split
-from ameir_pl.space.sampling import FAIRNESS, draw
+from ameir_pl.objectives import make_objective
+from ameir_pl.space.sampling import FAIRNESS, InteractionRounds, draw
+from ameir_pl.tasks.supernet import SupernetTask
+from tests.models.examples import ctr_schema, interaction_candidates
 
-from .fitting import batches, predictions, same, supernet_task, trainer, weights
+from .fitting import BASE, COSINE, batches, predictions, same, supernet_task, trainer, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*in eval mode.*", "ignore:.*validation_step.*")
 
@@ -94,8 +100,40 @@ def test_groups_of_the_optimizer() -> None:
     run = trainer([UniformSampling()], epochs=1)
     run.fit(supernet_task(), batches(2))
     matrices, vectors = run.optimizers[0].param_groups
-    assert matrices["weight_decay"] == 1e-4 and vectors["weight_decay"] == 0.0
+    assert matrices["weight_decay"] == pytest.approx(1e-4 / 5) and vectors["weight_decay"] == 0.0
     assert all(p.dim() > 1 for p in matrices["params"]) and all(p.dim() == 1 for p in vectors["params"])
+
+
+def test_with_shared_l2_only_what_alternates_has_a_share_of_it() -> None:
+    run, task = trainer([UniformSampling()], epochs=1), supernet_task()
+    task._shared_l2 = True
+    run.fit(task, batches(2))
+    shared, vectors, chosen, chosen_vectors = groups = run.optimizers[0].param_groups
+    assert shared["weight_decay"] == 1e-4 and vectors["weight_decay"] == chosen_vectors["weight_decay"] == 0.0
+    assert chosen["weight_decay"] == pytest.approx(1e-4 / 5)  # one of five operations is active
+    assert all((p.dim() > 1) == (g in (shared, chosen)) for g in groups for p in g["params"])
+    in_blocks = {id(p) for p in task.model.blocks.parameters()}
+    assert all((id(p) in in_blocks) == (g in (chosen, chosen_vectors)) for g in groups for p in g["params"])
+    assert sum(len(g["params"]) for g in groups) == len(list(task.model.parameters()))
+
+
+def test_the_columns_of_interactions_have_the_l2_of_the_rows_that_use_them() -> None:
+    """With plain SGD an update subtracts rate x L2 x weight: the difference of a fit with L2 from one without."""
+    schema, after = ctr_schema(), []
+    candidates = interaction_candidates(schema)
+    rounds = InteractionRounds(candidates, BASE, 0, most_paths=10)
+    for l2 in (0.0, 0.5):
+        torch.manual_seed(0)
+        model = Ameir(schema, Capacity.of(BASE, behavior=False).with_interactions(candidates), embedding_size=4)
+        weight, columns = model.interaction_columns()
+        before = weight.detach().clone()
+        task = SupernetTask(model, rounds, make_objective(schema, "logloss"), partial(torch.optim.SGD, lr=0.1), COSINE,
+                            weight_decay=l2, fairness="split", phase="stage2/cycle1", shared_l2=True)
+        trainer([UniformSampling()], epochs=1).fit(task, batches(1))
+        after.append(weight.detach().clone())
+    expected = torch.full_like(before, 0.1 * 0.5)
+    expected[:, columns] /= 10
+    assert torch.allclose(after[0] - after[1], expected * before, atol=1e-6)
 
 
 def test_a_model_that_was_evaluated_is_trained_in_training_mode() -> None:
