@@ -44,15 +44,21 @@ _ELEMENTS = {"json": f"(?s){_JSON}", "python": f"(?s){_PYTHON}", "words": f"(?s)
 _WRAPPED = r"(?s)^\s*(?:(?:(?:np|numpy)\.)?array|set|frozenset|tuple|list)\(\s*(.*?)\s*(?:,\s*dtype=[^\[\]]*)?\)\s*$"
 _ALONE = rf"""(?s)^\s*(?:{_PYTHON}|[^,\[\](){{}}"']+|\([^,\[\](){{}}"']+\))\s*$"""
 _CUT_OFF = r"(?:^|[\s\[,])\.\.\.(?:$|[\s\],])"
+_TWICE = r'(?s)^\s*"\s*[\[({].*[\])}]\s*"\s*$'
+"""A list as a text inside of a text, as what is written as JSON twice."""
+_OPEN = r"""(?s)^\s*\[[^\]]*[\s,"'][^\]]*$"""
+"""A list whose end is not there."""
 _NESTED = r"""^\s*[\[({]\s*[\[({]|^\s*\{\s*["']?[^,"']*["']?\s*[:=]"""
 
 
 def bracketed(text: pl.Series) -> pl.Series:
-    """Return which texts are lists in brackets, or begin and end like one, (n,) bool; null where a text is."""
+    """Return which texts are lists in brackets, begin and end like one, or begin like one that has no end, (n,) bool;
+    null where a text is."""
     whole = _unwrapped(text)
     parsed = whole.str.contains(_CELLS["python"]) | whole.str.contains(_CELLS["json"])
     ends = whole.str.contains(r"(?s)^\s*(?:\[.*\]|\{.*\})\s*$")
-    return parsed | (ends & whole.str.contains(r"""[\[{,\s"'].*[,\s"']"""))
+    ends &= whole.str.contains(r"""[\[{,\s"'].*[,\s"']""")
+    return parsed | ends | whole.str.contains(_OPEN) | whole.str.contains(_TWICE)
 
 
 def form_of(text: pl.Series) -> Form:
@@ -66,6 +72,8 @@ def trouble(text: pl.Series) -> str:
     """Return in words why texts in brackets are no lists of plain values, by the first that is none."""
     if text.str.contains(_CUT_OFF).any():
         return "lists that numpy has cut off (with ...)"
+    if text.str.contains(_TWICE).any():
+        return "lists written twice, as a text inside of a text: write them once"
     return "lists of nested values" if text.str.contains(_NESTED).any() else DAMAGED
 
 
@@ -92,6 +100,8 @@ def parse(text: pl.Series, form: Form) -> tuple[pl.Series, pl.Series]:
         fits = lists & whole.str.contains(_ALONE if grammar == "alone" else _CELLS[grammar]).fill_null(False)
         if grammar == "words":
             fits &= ~whole.str.contains(_CUT_OFF).fill_null(False)
+        elif grammar == "alone":
+            fits &= ~whole.str.contains(_TWICE).fill_null(False)
         if not fits.any():
             continue
         lists &= ~fits

@@ -28,7 +28,7 @@ from ameir_pl.data.table_fields import FieldSpec
 from ameir_pl.data.table_label import label_output
 from ameir_pl.data.table_plan import LABEL, LISTED, SPLIT, Plan
 from ameir_pl.data.table_reader import TableReader
-from ameir_pl.data.table_times import Clock
+from ameir_pl.data.table_times import COARSE, Clock
 from ameir_pl.errors import AmeirError
 from ameir_pl.pages import page
 from ameir_pl.schema import Field
@@ -58,7 +58,7 @@ class Table(Dataset):
     """
 
     name = "table"
-    version = 3
+    version = 4
     in_parts = True
 
     def __init__(self, *, raw: Path | str, encoded: Path | str, source: Path | str | None = None, max_len: int = 0,
@@ -136,6 +136,7 @@ class Table(Dataset):
             tables.notes["split"] = f"at random, because {about.path} has neither `split` nor `time`"
         if clock is not None and clock.daily and any(f.part == "hour" for f in about.fields):
             tables.notes["hour"] = f"0 in every row: '{about.time}' has no time of day"
+        tables.notes.update(_coarse(clock, about.time))
         tables.notes.update(reader.notes)
         if event_reader is not None:
             strays = tables.notes.get("events of users without a row, left out", 0)
@@ -245,8 +246,14 @@ class Table(Dataset):
                              f"more data{lower}. {reader.bad.advice}")
         if about.core > 1:
             tables.notes[f"interactions outside the {about.core}-core, dropped"] = before - len(table)
+        tables.notes.update(_coarse(clock, about.time))
         tables.notes.update(reader.notes)
         return tables
+
+
+def _coarse(clock: Clock | None, column: str) -> dict[str, str]:
+    """What is to be noted of times that are rounded."""
+    return {"times": f"'{column}' holds numbers {COARSE}"} if clock is not None and clock.coarse else {}
 
 
 def _event_field(f: FieldSpec, reader: TableReader) -> Output:

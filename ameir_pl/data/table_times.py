@@ -21,6 +21,8 @@ WORDS: dict[Form, str] = {"whole": "a whole number", "fraction": "a number",
                           "date": "a date or time such as 2024-01-31 23:59:59"}
 ORDER_WORDS = {"day_first": "the day first, such as 31/01/2024", "month_first": "the month first, such as 01/31/2024",
                "year_first": "the year first, such as 24/01/31"}
+COARSE = ("stored with 32 bits, which round seconds since 1970 to 128: order and hours are not exact. Write them as "
+          "whole numbers or with 64 bits")
 COUNT = "number"
 """The time format of numbers that count from anywhere: they order rows, and nothing is expected of their size."""
 TIME_FORMATS = (*ORDERS, *UNITS, COUNT)
@@ -43,6 +45,7 @@ class Clock:
         pattern: of strptime, which all dates have; empty for any of the known ones.
         bounded: times lie between 1973 and 2100; others are mistakes, such as 0 for none.
         daily: no time has a time of day.
+        coarse: the numbers are stored with 32 bits, which round them.
     """
 
     form: Form
@@ -53,6 +56,7 @@ class Clock:
     pattern: str = ""
     bounded: bool = False
     daily: bool = False
+    coarse: bool = False
 
     @classmethod
     def of(cls, values: pl.Series, time_format: str = "") -> Clock:
@@ -89,15 +93,16 @@ class Clock:
     def _of_numbers(cls, profile: TimeProfile, time_format: str, where: str) -> Clock:
         number = profile["number"]
         form: Form = "fraction" if profile["fraction"] else "whole"
+        coarse = profile["coarse"] > 0
         if time_format:
-            return cls(form, UNITS.get(time_format, 1), since_1970=time_format != COUNT)
+            return cls(form, UNITS.get(time_format, 1), since_1970=time_format != COUNT, coarse=coarse)
         digits = [n for n in DIGITS if profile[f"digits {n}"]]
         if digits and sum(profile[f"digits {n}"] for n in digits) >= (1 - RARE) * number:
             if len(digits) > 1:
                 shown = " and ".join(profile.first[f"digits {n}"] for n in digits[:2])
                 raise AmeirError(f"{where} holds dates of different lengths, {shown}: as numbers they have no order. "
                                  "Write all the same way.")
-            return cls("whole", 1, digits[0], False)
+            return cls("whole", 1, digits[0], False, coarse=coarse)
         for kind, example in (("year last", "%d%m%Y"), ("six digits", "%d%m%y")):
             if profile[kind] >= (1 - RARE) * number:
                 what = "with the year last" if kind == "year last" else "of six digits"
@@ -106,13 +111,13 @@ class Clock:
                                  f"description; `time_format: {COUNT}` takes them as numbers that grow with time.")
         units = profile.units()
         if not units or profile["small"] > RARE * number or sum(profile[u] for u in units) <= profile["late"]:
-            return cls(form, _largest(units), 0, False)
+            return cls(form, _largest(units), 0, False, coarse=coarse)
         if len(units) > 1:
             shown = ", ".join(f"{profile[u]:,} {u}, the first {profile.first[u]}" for u in units)
             raise AmeirError(f"{where} holds times of different units: {shown}. Write all in one unit. Or name the "
                              f"unit: `time_format: {max(units, key=profile.__getitem__)}` in the description takes all "
                              f"as that, `time_format: {COUNT}` as numbers that only order the rows.")
-        return cls(form, UNITS[units[0]], 0, True, bounded=_bounded(profile, "number"))
+        return cls(form, UNITS[units[0]], 0, True, bounded=_bounded(profile, "number"), coarse=coarse)
 
     @classmethod
     def _of_dates(cls, profile: TimeProfile, time_format: str, where: str) -> Clock:

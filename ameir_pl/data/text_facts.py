@@ -13,10 +13,13 @@ from ameir_pl.data.table_values import scalars
 SPLITTERS = ("|", ";", ",", "^", " ")
 PROSE = 50
 """Text of more characters on average is prose, unless it is a list of numbers."""
+IDS = 0.9
+"""The share of elements that are words with a digit, such as it12, from which on they are no sentence."""
 GAPS = ("NA", "N/A", "n/a", "na", "None", "none", "NONE", "Null", "NIL", "nil", "-", "--", "?", ".", "inf", "-inf",
         "+inf", "Inf", "-Inf", "Infinity", "-Infinity")
 """Words that stand for a missing value in a column whose other values are numbers."""
 VECTOR = "numbers with a fraction in lists, a vector (an embedding): no categories. As dense fields each needs a column"
+_ID = r"^[^\s\d]*\d[^\s]*$"
 _LISTED = frozenset({"hist", "history", "seq", "sequence", "list", "past", "previous", "prev", "recent", "clicked",
                      "behavior", "behaviors", "sess", "session", "tags", "genres", "categories", "ids", "items",
                      "keywords"})
@@ -54,7 +57,7 @@ def text_facts(text: pl.Series, words: frozenset[str]) -> TextFacts:
     brackets = bracketed(text)
     if float(brackets.mean() or 0) >= 0.5:  # type: ignore[arg-type]
         return _in_brackets(text, text.filter(brackets))
-    return _numbers(text, words) or _plain_lists(text)
+    return _numbers(text, words) or _plain_lists(text, words)
 
 
 def number_kind(text: pl.Series, decimal: str = ".", thousands: str = "") -> str:
@@ -127,8 +130,9 @@ def _in_brackets(text: pl.Series, held: pl.Series) -> TextFacts:
     return TextFacts(splitter=form, distinct=elements.n_unique(), note=damaged)
 
 
-def _plain_lists(text: pl.Series) -> TextFacts:
-    """What stands between the elements of most values, where the elements are short and come again; else nothing."""
+def _plain_lists(text: pl.Series, words: frozenset[str]) -> TextFacts:
+    """What stands between the elements of most values, where the elements are short and come again; else nothing. Long
+    text, and text with blanks, is prose, but for numbers and for ids under the name of a list."""
     prose = float(text.str.len_chars().mean() or 0) > PROSE  # type: ignore[arg-type]
     for splitter in SPLITTERS:
         has = text.str.strip_chars().str.contains(splitter, literal=True)
@@ -138,7 +142,8 @@ def _plain_lists(text: pl.Series) -> TextFacts:
         elements = elements.filter(elements != "")
         if vector(elements):
             return TextFacts(left=VECTOR)
-        if (splitter == " " or prose) and not elements.str.contains(r"^-?\d+$").all():
+        if (splitter == " " or prose) and not elements.str.contains(r"^-?\d+$").all() and not (
+                words & _LISTED and float(elements.str.contains(_ID).mean() or 0) >= IDS):  # type: ignore[arg-type]
             continue  # words of a sentence
         length = float(elements.str.len_chars().mean() or 99)  # type: ignore[arg-type]
         if length <= 20 and elements.n_unique() <= 0.5 * len(elements):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ameir_pl.data.column_facts import Facts
 from ameir_pl.data.column_rules import ITEM, USER
-from ameir_pl.data.table_times import COUNT, TIME_FORMATS, Clock, wrong_pattern
+from ameir_pl.data.table_times import COARSE, COUNT, TIME_FORMATS, Clock, wrong_pattern
 from ameir_pl.data.time_facts import GAPS
 from ameir_pl.data.time_names import LIKE_TIME, TIME, is_named_like_time
 from ameir_pl.data.time_profile import TimeProfile
@@ -168,6 +168,8 @@ def _notes(f: Facts, clock: Clock, time_format: str) -> list[str]:
         notes.append("years of two digits are taken for 1969 to 2068")
     if 0 < profile["zoned"] < profile["date"]:
         notes.append(f"{profile['date'] - profile['zoned']:,} of {profile['date']:,} say no zone and are taken for UTC")
+    if clock.coarse:
+        notes.append(f"numbers {COARSE}")
     if clock.daily:
         notes.append("days without a time of day: the order of the rows of a day is not known")
     if not clock.since_1970 and not clock.digits and clock.form != "date":

@@ -58,7 +58,8 @@ class TimeProfile:
     Attributes:
         counts: kind of value → how many. ``rows`` and ``missing``; ``number``, of these ``fraction``, ``not positive``,
             ``small`` (below 1973 in seconds), ``late`` (from 2100 on), one of :data:`UNITS`, and ``digits N`` (dates of
-            N digits), ``year last`` (31012024) and ``six digits`` (310124 or another order); ``date``, of these
+            N digits), ``year last`` (31012024) and ``six digits`` (310124 or another order), ``coarse`` (32 bits do
+            not tell it from the next whole number); ``date``, of these
             ``loose`` (an order has to be known), the :data:`ORDERS` that fit, ``only …`` of these, pairs of orders
             that read it differently (``day_first/month_first``), ``short`` (years of two digits), ``timed``, ``zoned``,
             ``early`` (before 1973) and ``far`` (from 2100 on); ``time of day``; ``unreadable``.
@@ -115,6 +116,8 @@ class TimeProfile:
                  ) -> None:
         self._count("number", floats.is_not_null(), values, place)
         self._count("fraction", floats != floats.round(), values, place)
+        if values.dtype == pl.Float32:
+            self._count("coarse", floats.abs() >= 2**24, values, place)
         self._count("not positive", floats <= 0, values, place)
         self._count("small", (floats > 0) & (floats < SINCE_1970), values, place)
         for unit, low, high in _BOUNDS:

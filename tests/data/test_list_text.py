@@ -145,3 +145,15 @@ def test_a_gap_in_one_of_two_histories_stays(tmp_path: Path) -> None:
     encoded = load(tmp_path, text("splitter: python}, {name: kind, splitter: python", base=PAST))
     assert histories(encoded, "tags") == [["x", ""]] * ROWS and histories(encoded, "kind") == [["", "2"]] * ROWS
     assert encoded.manifest["notes"]["missing elements of lists, left out"] == ROWS
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("base", [TEXT, PAST])
+@pytest.mark.parametrize("splitter", ["','", "json", "python"])
+@pytest.mark.parametrize(("cells", "words"), [
+    ([json.dumps(json.dumps(["x", "y"])), json.dumps(json.dumps(["z"]))], "written twice"),
+    (['["x","y"', '["z"'], "damaged"), (["['x', 'y'", "['z', "], "damaged"), (["[1, 2", "[3, 4"], "damaged")])
+def test_lists_written_twice_or_without_an_end_are_refused(cells: list[str], words: str, splitter: str, base: str,
+                                                           tmp_path: Path) -> None:
+    write(tmp_path, cells)
+    refused(tmp_path, ["a.csv, column 'tags'", words], text(f"splitter: {splitter}", base=base))

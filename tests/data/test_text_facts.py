@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,24 @@ def test_a_damaged_list_is_said_and_stops(tmp_path: Path) -> None:
 def test_words_among_numbers(cells: list[str], expected: tuple[str, tuple[str, ...]]) -> None:
     found = text_facts(pl.Series(cells), frozenset())
     assert (found.kind, found.gaps) == expected
+
+
+@pytest.mark.parametrize(("cells", "words"), [
+    ([json.dumps(json.dumps(["War", "Action"])), json.dumps(json.dumps(["War"]))], "written twice"),
+    (['["War", "Action"', '["War", "Dr'], "damaged")])
+def test_lists_that_cannot_be_read_are_left_out(cells: list[str], words: str, tmp_path: Path) -> None:
+    found = line(inferred(tmp_path, genres=cells), "genres")
+    assert words in found and "# - {" in found, found
+
+
+@pytest.mark.parametrize("splitter", [" ", "|", ","])
+@pytest.mark.parametrize("length", [3, 30])
+def test_histories_of_ids_are_lists_whatever_their_length(splitter: str, length: int, tmp_path: Path) -> None:
+    lists = [[f"it{(i + j) % 5}" for j in range(1 + i % length)] for i in range(ROWS)]
+    encoded = load(tmp_path, inferred(tmp_path, hist_item_id=[splitter.join(one) for one in lists]))
+    assert sorted(histories(encoded, "item_id")) == sorted(lists)
+
+
+def test_words_of_sentences_are_no_list() -> None:
+    for words in (["buy 2 red shoes", "red shoes"], ["see part 2 of the story, and of the other one that is as long"]):
+        assert text_facts(pl.Series(words * 50), frozenset({"session", "query"})).splitter == ""

@@ -198,3 +198,16 @@ def test_ratings_of_two_units_are_refused(tmp_path: Path) -> None:
         f"u{i % 4},b{i % 9},5,{second * (1000 if i % 9 == 0 else 1)}\n" for i, second in enumerate(SECONDS)))
     with pytest.raises(AmeirError, match="different units: 106 seconds, .* 14 milliseconds"):
         read_ratings(path, ",", BadRows("fail", ""))
+
+
+def test_times_that_32_bits_round_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pl.DataFrame({"click": [i % 2 for i in range(60)], "user_id": [i // 2 % 7 for i in range(60)],
+                          "item_id": [i // 2 % 5 for i in range(60)],
+                          "ts": pl.Series([1_600_000_000 + 900 * i for i in range(60)], dtype=pl.Float32)})
+    table.write_parquet(tmp_path / "t.parquet")
+    text, said = guessed(tmp_path / "t.parquet", capsys)
+    assert "stored with 32 bits" in said and "ts" in text
+    encoded = Table(raw=tmp_path, encoded=tmp_path / "encoded", source=str(tmp_path / "t.yaml")).prepare()
+    assert "stored with 32 bits" in encoded.manifest["notes"]["times"]
+    table.with_columns(pl.col("ts").cast(pl.Float64)).write_parquet(tmp_path / "t.parquet")
+    assert "32 bits" not in guessed(tmp_path / "t.parquet", capsys)[1]
