@@ -6,6 +6,8 @@
 Step 2 scores 256 rows at a time, as the search does, the others 1024.
 
 * racing: how much of the work it saves, and how often it loses one of the top five.
+* ``--memory``: peak memory of scoring stacks of six blocks on the Beauty shape, alone; with ``--samples 2000`` and
+  ``--rows 10000`` that is step 1 at budget=paper, about an hour.
 
 One by one is timed on a sample of the candidates; ``--all`` runs every one and compares the two rankings too.
 """
@@ -34,7 +36,7 @@ from ameir_pl.search.racing import Race
 from ameir_pl.space.architecture import Architecture
 from ameir_pl.space.sampling import BlockRounds, InteractionRounds, MlpRounds, Rounds
 from ameir_pl.space.space import sample_distinct
-from benchmarks.children import median
+from benchmarks.children import child, median
 from benchmarks.shapes import FOLDER, SHAPES, application
 from benchmarks.sides import json_line, pairs, ratio, show
 
@@ -175,6 +177,35 @@ def racing(scorer: CandidateScorer, candidates: list[Architecture], top: int, ra
     return {"top": top, "races": races, "top_kept": kept, "work": work, "worst_loss_of_the_best": lost}
 
 
+MEMORY = """
+import sys, time
+from pathlib import Path
+import torch
+from benchmarks.score import PARTS
+from benchmarks.shapes import application
+from ameir_pl.search.evaluator import CandidateScorer
+folder, samples, rows = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+with application("beauty", folder, f"budget.samples={samples}") as session:
+    problem = session.problem
+    torch.manual_seed(0)
+    task = PARTS["step1-beauty"][1](problem, "beauty")
+    scorer = CandidateScorer(task.model, problem.objective, problem.data.subset("valid", rows, 1))
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is that of scoring from here on
+    start = time.perf_counter()
+    scorer.scores(task.candidates)
+"""
+
+
+def memory(folder: Path, samples: int, rows: int) -> None:
+    """Show the peak of scoring half and all of the candidates on half and all of the rows: it must not grow with
+    either by more than the arrays that hold their results."""
+    found = [(n, r, child(MEMORY, str(folder), str(n), str(r))) for n in (samples // 2, samples)
+             for r in (rows // 2, rows)]
+    show("Scoring step 1 on the Beauty shape", ("candidates", "rows", "peak, MB", "seconds", "results, MB"),
+         [(n, r, c["peak_mb"], c["seconds"], n * r * 4 / 1e6) for n, r, c in found])
+    json_line("score memory", [{"candidates": n, "rows": r, **c} for n, r, c in found])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     quick = [part for part in PARTS if part != "step1-beauty"]  # which takes longer than all others together
@@ -187,7 +218,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1, help="of the supernet before")
     parser.add_argument("--races", type=int, default=20)
     parser.add_argument("--all", action="store_true", help="one by one is run for every candidate, once")
+    parser.add_argument("--memory", action="store_true", help="peak memory of step 1 on the Beauty shape, alone")
     options = parser.parse_args()
+    if options.memory:
+        memory(options.folder, options.samples, options.rows or 10_000)
+        return
     results: dict[str, Any] = {}
     for name in options.parts.split(","):
         shape, make = PARTS[name]

@@ -97,33 +97,31 @@ class CandidateScorer:
     def scores(self, candidates: Sequence[Architecture], meter: Meter | None = None, race: Race | None = None
                ) -> list[float]:
         """Return the fitness of each of the distinct candidates; what ``race`` drops has that of the rows it saw."""
-        found: list[list[dict[str, Tensor]]] = [[] for _ in candidates]
+        found = Predictions(len(candidates), sum(len(batch) for batch in self.batches))
         alive = list(range(len(candidates)))
         groups = 1 if race is None else race.groups
         outputs, expected, counted = 0, 0, 0
         with evaluating(self.model):
             statistics = dice_statistics_each(self.model, self._calibration, candidates)
             for group in range(groups):
-                seen = [len(found[i]) for i in alive]
                 parts = [p for b in self.batches for p in by_length(b[slice(group, None, groups)], self._rows)]
                 if not parts:  # fewer rows than groups
                     continue
                 expected = max(expected, len(parts) * groups)
+                begin = found.seen(alive[0]) if alive else 0
                 for part in parts:
                     for place, prediction in self._predictions(part, [candidates[i] for i in alive], statistics):
-                        found[alive[place]].append(prediction)
+                        found.add(alive[place], prediction, part)
                         outputs += 1
                         if meter is not None and outputs % expected == 0:
                             meter.advance()
                             counted += 1
                 if race is not None:
-                    join = _Joiner()
-                    own = [self._group_score(join(found[i][n:])) for i, n in zip(alive, seen, strict=True)]
+                    own = [self._group_score(found.of(i, begin)) for i in alive]
                     alive = [alive[k] for k in race.survivors(own)]
         if meter is not None:
             meter.advance(len(candidates) - counted)
-        join = _Joiner()
-        return [self.objective.score([join(predictions)]) for predictions in found]
+        return [self.objective.score([found.of(i)]) for i in range(len(candidates))]
 
     def _group_score(self, predictions: dict[str, Tensor]) -> float:
         try:
@@ -198,21 +196,47 @@ class CandidateScorer:
         return scores
 
 
-class _Joiner:
-    """Joins a candidate's predictions over its parts; what candidates share (the labels) is joined once."""
+class Predictions:
+    """What candidates predict of the same rows, row after row, in arrays made beforehand.
 
-    def __init__(self) -> None:
-        self._joined: dict[tuple[int, ...], Tensor] = {}
+    Thousands of small results that are kept between large ones that are not would leave holes in the heap that nothing
+    fits: gigabytes on the rows of a search.
 
-    def __call__(self, predictions: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-        whole = {}
-        for name in predictions[0]:
-            parts = [p[name] for p in predictions]
-            key = tuple(map(id, parts))
-            if key not in self._joined:
-                self._joined[key] = torch.cat(parts)
-            whole[name] = self._joined[key]
-        return whole
+    Args:
+        candidates: their number.
+        rows: the most of each.
+    """
+
+    def __init__(self, candidates: int, rows: int) -> None:
+        self._rows, self._seen = rows, [0] * candidates
+        self._own: dict[str, Tensor] = {}  # (candidates, rows)
+        self._shared: dict[str, Tensor] = {}  # (rows,): of the rows themselves, such as labels
+
+    def seen(self, candidate: int) -> int:
+        """Return how many rows a candidate has."""
+        return self._seen[candidate]
+
+    def add(self, candidate: int, prediction: dict[str, Tensor], part: Batch) -> None:
+        """Add what a candidate predicts of the rows of ``part``; all candidates see the parts in the same order."""
+        begin = self._seen[candidate]
+        rows = slice(begin, begin + len(part))
+        for name, values in prediction.items():
+            if values is part.label or values is part.users:
+                self._made(self._shared, name, values, ())[rows] = values
+            else:
+                self._made(self._own, name, values, (len(self._seen),))[candidate, rows] = values
+        self._seen[candidate] = rows.stop
+
+    def of(self, candidate: int, begin: int = 0) -> dict[str, Tensor]:
+        """Return what a candidate predicted, each (its rows from ``begin`` on,)."""
+        rows = slice(begin, self._seen[candidate])
+        return {name: values[rows] for name, values in self._shared.items()} | {
+            name: values[candidate, rows] for name, values in self._own.items()}
+
+    def _made(self, arrays: dict[str, Tensor], name: str, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+        if name not in arrays:
+            arrays[name] = like.new_empty((*shape, self._rows))
+        return arrays[name]
 
 
 def by_length(batch: Batch, rows: int) -> Iterator[Batch]:
@@ -246,4 +270,4 @@ def say_whole(stage: str, size: int, samples: int) -> None:
                         "them are scored.")
 
 
-__all__ = ["CandidateScorer", "by_length", "evaluate", "evaluating", "race_of", "raced", "say_whole"]
+__all__ = ["CandidateScorer", "Predictions", "by_length", "evaluate", "evaluating", "race_of", "raced", "say_whole"]

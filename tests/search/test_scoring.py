@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from ameir_pl.batch import Batch
+from ameir_pl.models.sharing import predict_each
 from ameir_pl.objectives import make_objective
-from ameir_pl.search.evaluator import CandidateScorer, by_length
+from ameir_pl.search.evaluator import CandidateScorer, Predictions, by_length, evaluating
 from ameir_pl.search.racing import Race
 from ameir_pl.space.architecture import Architecture
 from tests.models.examples import KINDS, PREDEFINED, ctr_schema, draws, interaction_candidates, make_batch
@@ -44,6 +47,47 @@ def test_scores_and_ranking_are_those_of_one_by_one(kind: str, rows: int) -> Non
     order = [alone[a] for a, _, _ in ranking]
     assert all(before >= after - 2 * rounding for before, after in zip(order, order[1:], strict=False))
     assert len({round(s, 9) for s in order}) > 10
+
+
+@pytest.mark.parametrize("kind", ["target", "retrieval"])
+def test_scores_are_those_of_all_predictions_joined_to_the_last_bit(kind: str) -> None:
+    together, chosen = scorer(kind, 16)
+    joined: list[list[dict[str, torch.Tensor]]] = [[] for _ in chosen]
+    with evaluating(together.model):
+        for part in [p for batch in together.batches for p in by_length(batch, 16)]:
+            for place, output in predict_each(together.model, together.model.embed(part), chosen, {}):
+                joined[place].append(together.objective.predictions(together.model, output, part))
+    assert together.scores(chosen) == [together.objective.score(predictions) for predictions in joined]
+
+
+def test_no_result_of_a_part_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    together, chosen = scorer("retrieval", 16)
+    made: list[weakref.ref[torch.Tensor]] = []
+    most = 0
+    predictions = together.objective.predictions
+
+    def counted(*given: Any, **more: Any) -> dict[str, torch.Tensor]:
+        nonlocal most
+        most = max(most, sum(r() is not None for r in made))
+        found = predictions(*given, **more)
+        made.extend(weakref.ref(values) for values in found.values())
+        return found
+
+    monkeypatch.setattr(together.objective, "predictions", counted)
+    together.scores(chosen)
+    assert len(made) > 5 * len(chosen) and most <= 2  # those of the candidate before
+
+
+def test_predictions_hold_what_rows_share_once() -> None:
+    found = Predictions(2, 5)
+    parts = [Batch(fields=torch.zeros(n, 1), label=torch.arange(float(n)) + n) for n in (3, 2)]
+    for part in parts:
+        for candidate in range(2):
+            found.add(candidate, {"label": part.label, "logit": part.label * 10 + candidate}, part)
+    assert found.of(1)["logit"].tolist() == [31.0, 41.0, 51.0, 21.0, 31.0]
+    assert found.of(0, begin=3)["logit"].tolist() == [20.0, 30.0]
+    assert found.of(0)["label"].data_ptr() == found.of(1)["label"].data_ptr()
+    assert found.of(0)["label"].tolist() == [3.0, 4.0, 5.0, 2.0, 3.0]
 
 
 def test_training_mode_is_put_back_and_dropout_is_off() -> None:
