@@ -19,7 +19,7 @@ from ameir_pl.baselines import BASELINES
 from ameir_pl.baselines.base import options_of
 from ameir_pl.cli.checks import LEAST
 from ameir_pl.cli.compose import conf_folder, load_config, raw_config
-from ameir_pl.cli.config import CONFIGS, RESULT_KEYS, TRAIN_KEYS, Config
+from ameir_pl.cli.config import CONFIGS, RESULT_KEYS, TRAIN_KEYS, Config, Recipe
 from ameir_pl.cli.fingerprint import settings_fingerprint
 from ameir_pl.cli.setup import make_dataset
 from ameir_pl.errors import AmeirError
@@ -29,6 +29,8 @@ GROUPS = {f.name: sorted(p.relative_to(f).with_suffix("").as_posix() for p in f.
           for f in sorted(CONF.iterdir()) if f.is_dir()}
 OPTIONS = [(group, option) for group, options in GROUPS.items() for option in options
            if group not in ("architecture", "dataset_budget", "dataset_model", "dataset_preset", "preset")]
+OF_NEXT_ITEMS = ("dataset.train.negatives", "dataset.train.drawn_by", "dataset.train.log_q", "dataset.train.clips",
+                 "dataset.model.embedding_dropout")
 FREE = {"optimizer", "scheduler", "trainer", "logger", "callbacks"}
 
 
@@ -101,6 +103,31 @@ def test_every_dataset_preset_belongs_to_a_dataset_and_a_preset() -> None:
     assert set(GROUPS["dataset_preset"]) <= {f"{d}_{p}" for d in GROUPS["dataset"] for p in GROUPS["preset"]}
 
 
+@pytest.mark.parametrize("dataset", ["beauty", "amazon", "steam", "table"])
+@pytest.mark.parametrize("recipe", GROUPS["recipe"])
+def test_next_items_are_trained_as_their_recipe_says(dataset: str, recipe: str) -> None:
+    config, composed = load_config("search", [f"dataset={dataset}", f"recipe={recipe}"])
+    assert config.recipe.name == recipe
+    wanted = OmegaConf.to_container(OmegaConf.load(CONF / "recipe" / f"{recipe}.yaml"))
+    assert isinstance(wanted, dict) and wanted.keys() == typed(Recipe)
+    own = {"name", "loss", "weight_decay", "embedding_dropout", "block_dropout"} if dataset == "table" else {"name"}
+    found = {**OmegaConf.to_container(composed.dataset.train), **OmegaConf.to_container(composed.dataset.model)}
+    assert {key: found[key] for key in wanted.keys() - own} == {key: wanted[key] for key in wanted.keys() - own}
+    # What is given by hand is above what a recipe says.
+    assert load_config("search", [f"dataset={dataset}", "dataset.train.clips=7"])[0].dataset.train.clips == 7
+
+
+def test_a_recipe_is_of_next_items_and_leaves_clicks_alone() -> None:
+    prints = {settings_fingerprint(raw_config("search", [f"recipe={recipe}"])) for recipe in GROUPS["recipe"]}
+    assert len(prints) == 1
+
+
+@pytest.mark.parametrize("wrong", ["clips=0", "clips=often", "drawn_by=luck", "log_q=true", "drawn_by=popularity"])
+def test_a_setting_of_drawing_that_means_nothing_is_refused(wrong: str) -> None:
+    with pytest.raises(AmeirError, match=f"dataset.train.{wrong}"):
+        load_config("search", ["dataset=beauty", "recipe=paper", f"dataset.train.{wrong}"])
+
+
 def test_every_model_of_a_dataset_is_one_of_its_options() -> None:
     names = {f"{d}_{m}": (d, m) for d in GROUPS["dataset"] for m in GROUPS["model"]}
     for file in GROUPS.get("dataset_model", ()):
@@ -160,7 +187,7 @@ def test_each_command_s_file_is_typed(name: str) -> None:
     config, composed = load_config(name, [])
     assert type(config) is CONFIGS[name]
     keys, known = composed_keys(OmegaConf.to_container(composed, resolve=True)), typed(CONFIGS[name])
-    missing = {"model.name", "architecture", "dataset.train.negatives"}  # of train.yaml and of retrieval alone
+    missing = {"model.name", "architecture", *OF_NEXT_ITEMS}  # of train.yaml and of retrieval alone
     own = ("dataset.options", "model.options")
     assert {k for k in keys - known if not k.startswith(own) and k != "hydra"} == set()
     assert {k for k in known - keys if not k.startswith(own)} <= missing
@@ -187,7 +214,7 @@ def composed_keys(node: Any, prefix: str = "") -> set[str]:
 def test_conf_and_the_typed_configuration_have_the_same_keys(dataset: str) -> None:
     keys = composed_keys(OmegaConf.to_container(raw_config("train", [f"dataset={dataset}"]), resolve=True))
     # Only retrieval draws negatives; the options are a dataset's and a model's own.
-    own = ("dataset.train.negatives", "dataset.options", "model.options")
+    own = (*OF_NEXT_ITEMS, "dataset.options", "model.options")
     optional = {k for k in keys | typed(Config) if k.startswith(own)}
     assert keys | optional == typed(Config) | optional
 
@@ -198,7 +225,7 @@ def test_the_keys_that_are_checked_and_compared_exist() -> None:
     for key in (*RESULT_KEYS, *TRAIN_KEYS, *LEAST):
         if key.startswith("trainer."):  # any setting of Lightning's
             assert key.removeprefix("trainer.") in inspect.signature(Trainer).parameters
-        elif key != "dataset.train.negatives":
+        elif key not in OF_NEXT_ITEMS:
             assert OmegaConf.select(whole, key, default=missing) is not missing, key
 
 
@@ -212,7 +239,7 @@ def test_a_setting_of_lightning_that_is_not_given_changes_no_fingerprint() -> No
 def test_every_number_has_a_least_value() -> None:
     numbers = {k for k in typed(Config) if isinstance(value_of(Config(), k), int | float)
                and not isinstance(value_of(Config(), k), bool)}
-    assert numbers == set(LEAST)
+    assert numbers == {*LEAST, "dataset.train.clips", "recipe.clips"}  # which may be words
 
 
 def value_of(config: Any, key: str) -> Any:
@@ -225,5 +252,5 @@ def test_no_file_is_left_out() -> None:
     tops = {p.stem for p in CONF.glob("*.yaml")}
     assert tops == set(CONFIGS)
     known = {"architecture", "budget", "callbacks", "dataset", "dataset_budget", "dataset_preset", "logger", "model",
-             "optimizer", "preset", "scheduler", "trainer"}
+             "optimizer", "preset", "recipe", "scheduler", "trainer"}
     assert set(GROUPS) - {"dataset_model"} == known  # a new group needs its tests above

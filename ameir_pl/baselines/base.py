@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from ameir_pl.baselines.options import check_options, defaults
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
+from ameir_pl.nn.embedding import FieldEmbedding
 from ameir_pl.registry import Registry
 from ameir_pl.schema import Schema
 
@@ -130,8 +131,9 @@ def options_of(name: str) -> dict[str, Any]:
 
 
 def build_baseline(name: str, schema: Schema, *, embedding_size: int, mlp: Sequence[int], dropout: float,
-                   options: Mapping[str, Any] | None = None) -> nn.Module:
-    """Return a baseline for a dataset.
+                   options: Mapping[str, Any] | None = None, embedding_dropout: float = 0.0) -> nn.Module:
+    """Return a baseline for a dataset; ``embedding_dropout`` is of its embedded history, before what the model drops
+    itself.
 
     Raises:
         AmeirError: an unknown model or option, an option out of range, or a dataset that lacks what the model needs;
@@ -142,7 +144,10 @@ def build_baseline(name: str, schema: Schema, *, embedding_size: int, mlp: Seque
         raise AmeirError(f"model={name} {NEEDS[need][0]}, and {schema.dataset} is {_described(schema)}. Models for it: "
                          f"{', '.join(baselines_for(schema))}.")
     check_options(name, BASELINES.get(name), options or {})
-    return build(schema, embedding_size=embedding_size, mlp=mlp, dropout=dropout, **(options or {}))
+    model = build(schema, embedding_size=embedding_size, mlp=mlp, dropout=dropout, **(options or {}))
+    if isinstance(model.embedding, FieldEmbedding):  # POP's counts are no embedding
+        model.embedding.dropout.p = embedding_dropout
+    return model
 
 
 def check_baseline(name: str, schema: Schema, options: Mapping[str, Any] | None = None) -> None:

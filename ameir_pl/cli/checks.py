@@ -16,6 +16,8 @@ from ameir_pl.baselines import BASELINES
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.trainer_keys import Limits
 from ameir_pl.data import AmeirDataModule
+from ameir_pl.data.clips import check_clips
+from ameir_pl.data.encoded_sequences import DRAWN_BY
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.nn.operations import names as operation_names
 from ameir_pl.progress import console
@@ -30,6 +32,8 @@ LEAST = {
     "dataset.train.negatives": 0, "dataset.train.learning_rate": 0, "dataset.train.weight_decay": 0,
     "dataset.model.embedding_size": 1, "dataset.model.blocks": 0, "dataset.model.hidden_layers": 0,
     "dataset.model.interactions": 0, "dataset.model.block_dropout": 0, "dataset.model.mlp_dropout": 0,
+    "dataset.model.embedding_dropout": 0, "recipe.negatives": 0, "recipe.weight_decay": 0,
+    "recipe.embedding_dropout": 0, "recipe.block_dropout": 0,
     "budget.stage1_epochs": 0.01, "budget.cycle_epochs": 0.01, "budget.stage3_epochs": 0.01, "budget.samples": 1,
     "budget.valid_rows": 1, "budget.calibration_rows": 1, "budget.top": 1, "budget.top_epochs": 0, "budget.cycles": 1,
     "budget.keep": 1, "budget.paths": 1, "budget.finetune_epochs": 1, "budget.patience": 1,
@@ -48,11 +52,12 @@ def check_values(config: Config) -> None:
         if not (math.isfinite(value) and value >= least):  # type: ignore[arg-type, operator]
             raise AmeirError(f"Configuration: {key}={value} must be at least {least}.")
     model = config.dataset.model
-    for name in ("block_dropout", "mlp_dropout"):
+    for name in ("block_dropout", "mlp_dropout", "embedding_dropout"):
         if getattr(model, name) >= 1:
             raise AmeirError(f"Configuration: dataset.model.{name}={getattr(model, name)} must be below 1.")
     if any(units < 1 for units in model.mlp):
         raise AmeirError(f"Configuration: dataset.model.mlp={model.mlp}: a hidden layer has at least 1 unit.")
+    check_drawing(config)
     if config.dataset.stages is not None:
         check_stage_settings(config)
     peak = config.finetuning.peak
@@ -71,6 +76,21 @@ def check_values(config: Config) -> None:
             raise AmeirError(f"There is no {key}={where}.{did_you_mean(where, PLACES)}")
     for name in filter(None, (config.reference, None if config.model.name == "ameir" else config.model.name)):
         BASELINES.get(name)
+
+
+def check_drawing(config: Config) -> None:
+    """Raise ``AmeirError`` for settings of next-item training that do not exist or do not go together."""
+    train = config.dataset.train
+    check_clips(train.clips)
+    if train.drawn_by not in DRAWN_BY:
+        raise AmeirError(f"There is no dataset.train.drawn_by={train.drawn_by}."
+                         f"{did_you_mean(train.drawn_by, DRAWN_BY)}")
+    if train.log_q and train.drawn_by != "popularity":
+        raise AmeirError("dataset.train.log_q=true corrects for negatives that are drawn by popularity; uniformly all "
+                         "are as likely. Add dataset.train.drawn_by=popularity, or leave it out.")
+    if train.loss == "sampled_bce" and train.drawn_by != "uniform":
+        raise AmeirError("dataset.train.drawn_by=popularity is for the shared negatives of "
+                         "dataset.train.loss=sampled_softmax; those of sampled_bce are uniform.")
 
 
 def check_stage_settings(config: Config) -> None:

@@ -19,6 +19,9 @@ class TrainSettings:
         weight_decay: L2 on weights and embeddings.
         loss: ``logloss`` for CTR; ``sampled_bce`` or ``sampled_softmax`` for retrieval; null: the first that fits.
         negatives: for retrieval, negatives a row (sampled_bce) or a batch (sampled_softmax).
+        drawn_by: for sampled_softmax: negatives are drawn uniformly, or by popularity.
+        log_q: for sampled_softmax: subtract from each score the logarithm of how likely the item is drawn.
+        clips: for retrieval: clips of a user an epoch: a number, ``all`` of them, or ``auto``.
     """
 
     batch_size: int = 512
@@ -27,6 +30,9 @@ class TrainSettings:
     weight_decay: float = 0.0
     loss: str | None = "logloss"
     negatives: int = 0
+    drawn_by: str = "uniform"
+    log_q: bool = False
+    clips: Any = 1
 
 
 @dataclass
@@ -52,6 +58,26 @@ class DatasetSettings:
     stages: list[int] | None = None
     model: ModelSettings = field(default_factory=ModelSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+
+
+@dataclass
+class Recipe:
+    """How next-item models are trained, as far as the dataset's settings take it from here.
+
+    Args:
+        name: ``best`` or ``paper``.
+        others: as in :class:`TrainSettings` and :class:`~ameir_pl.search.problem.ModelSettings`.
+    """
+
+    name: str = "paper"
+    loss: str = "sampled_bce"
+    negatives: int = 5
+    drawn_by: str = "uniform"
+    log_q: bool = False
+    clips: Any = 1
+    weight_decay: float = 0.00001
+    embedding_dropout: float = 0.0
+    block_dropout: float = 0.5
 
 
 @dataclass
@@ -108,6 +134,7 @@ class Config:
 
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
     preset: str | None = None
+    recipe: Recipe = field(default_factory=Recipe)
     budget: Budget = field(default_factory=Budget)
     space: SpaceSettings = field(default_factory=SpaceSettings)
     paths: Paths = field(default_factory=Paths)

@@ -26,7 +26,7 @@ NO_EFFECT: dict[str, str] = {
     "run": "the name", "paths": "where things are",
     "dataset.source": "where the raw files are; what is in them is data_fingerprint",
     "data_fingerprint": "compared by itself, with another message",
-    "preset": "what it sets counts by itself",
+    "preset": "what it sets counts by itself", "recipe": "what it sets counts by itself",
     "metrics": "what else is measured of the same models; a run's own are looked at by themselves",
     "stage": "which part is made now; each part is looked at by itself",
     "variant": "which of the derived models is the run's; it is looked at by itself",
@@ -50,6 +50,9 @@ NO_EFFECT: dict[str, str] = {
     "n": "of ameir diagnose: how many architectures it looks at",
 }
 """Keys, with all below them, that cannot change a number, and why not."""
+LATER = {"dataset.train.drawn_by": "uniform", "dataset.train.log_q": False, "dataset.train.clips": 1,
+         "dataset.model.embedding_dropout": 0.0}
+"""Settings that earlier versions did not have, and what they did: that much counts for nothing."""
 NO_EFFECT_CALLBACKS = ("ameir_pl.callbacks.TrainingProgress",)
 """Classes that only show something."""
 PLAIN = {"callbacks.uniform_sampling": {"_target_": "ameir_pl.callbacks.UniformSampling"},
@@ -69,7 +72,7 @@ def counted(config: Any, keys: Sequence[str] = RESULT_KEYS) -> dict[str, Any]:
     found = {key: value for key, value in flat(config, keys).items() if not key.startswith("trainer.")}
     trainer = effective(_plain(OmegaConf.select(config, "trainer")))
     found |= {key: trainer.get(key.removeprefix("trainer.")) for key in keys if key.startswith("trainer.")}
-    return found | others(config)
+    return {key: value for key, value in found.items() if not _as_before(key, value)} | others(config)
 
 
 def others(config: Any) -> dict[str, Any]:
@@ -96,7 +99,8 @@ def settings_fingerprint(composed: DictConfig, keys: Sequence[str] = RESULT_KEYS
         value = trainer.get(name) if key != name else _plain(OmegaConf.select(composed, key))
         # A setting of Lightning's that is not given changes nothing, so that one more key here changes no fingerprint.
         if value is not None or key == name:
-            values[key] = value
+            values[key] = value if not isinstance(value, dict) else {
+                inner: one for inner, one in value.items() if not _as_before(f"{key}.{inner}", one)}
     return hashlib.sha256(json.dumps(values | others(composed), sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -132,6 +136,10 @@ def _leaves(key: str, value: Any) -> dict[str, Any]:
     for name, inner in value.items():
         found |= _leaves(f"{key}.{name}", inner)
     return found
+
+
+def _as_before(key: str, value: Any) -> bool:
+    return key in LATER and value == LATER[key]
 
 
 def _within(key: str, known: str) -> bool:

@@ -42,6 +42,7 @@ from ameir_pl.cli.run_settings import check_run_data, check_run_folder, recover
 from ameir_pl.cli.trainer_keys import Limits
 from ameir_pl.data import DATASETS, AmeirDataModule, Dataset
 from ameir_pl.data.bad_rows import Policy
+from ameir_pl.data.encoded_sequences import EncodedSequences
 from ameir_pl.data.ray_parts import RayParts
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.capacity import aggregation_width
@@ -151,8 +152,11 @@ def make_dataset(config: Config) -> Dataset:
 def fill_stages(config: Config, composed: DictConfig) -> list[int]:
     """Return the stages of the dataset; where the configuration leaves them open, the dataset says them."""
     if config.dataset.stages is None:
-        config.dataset.stages = list(make_dataset(config).stages)
+        dataset = make_dataset(config)
+        config.dataset.stages = list(dataset.stages)
         composed.dataset.stages = list(config.dataset.stages)
+        if config.dataset.train.loss is None and dataset.opens is EncodedSequences and config.recipe.name != "paper":
+            config.dataset.train.loss = composed.dataset.train.loss = config.recipe.loss
         check_stage_settings(config)
     return config.dataset.stages
 
@@ -203,10 +207,11 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
     if chosen not in (None, "ameir"):
         check_baseline(chosen, schema, model_options(config, chosen))
     loss = train.loss or ("sampled_bce" if schema.task == "retrieval" else "logloss")
-    objective = make_objective(schema, loss, config.metrics or ())
+    shares = encoded.item_shares() if train.log_q and isinstance(encoded, EncodedSequences) else None
+    objective = make_objective(schema, loss, config.metrics or (), shares)
     drawing: dict[str, Any] = {}
     if schema.task == "retrieval":
-        drawing = {"loss": loss, "negatives": train.negatives}
+        drawing = {"loss": loss, "negatives": train.negatives, "drawn_by": train.drawn_by, "clips": train.clips}
     trainer = dict(nodes["trainer"].keywords)
     limits = Limits.taken_from(trainer)
     data = AmeirDataModule(encoded=encoded, batch_size=train.batch_size, eval_batch_size=train.eval_batch_size,
@@ -267,7 +272,7 @@ def make_baseline(name: str, *, config: Config, schema: Schema) -> nn.Module:
     model = config.dataset.model
     dropout = model.mlp_dropout if schema.task == "ctr" else model.block_dropout
     return build_baseline(name, schema, embedding_size=model.embedding_size, mlp=model.mlp, dropout=dropout,
-                          options=model_options(config, name))
+                          options=model_options(config, name), embedding_dropout=model.embedding_dropout)
 
 
 def model_options(config: Config, name: str) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def learns(model: nn.Module) -> bool:
 
 def sketch(config: Config, name: str, schema: Schema) -> nn.Module:
     """Return a baseline without memory for its weights, with dropout if it has any."""
-    model = replace(config.dataset.model, mlp_dropout=0.5, block_dropout=0.5)
+    model = replace(config.dataset.model, mlp_dropout=0.5, block_dropout=0.5, embedding_dropout=0.0)
     with torch.device("meta"):
         return make_baseline(name, config=replace(config, dataset=replace(config.dataset, model=model)), schema=schema)
 

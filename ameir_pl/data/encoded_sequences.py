@@ -16,6 +16,8 @@ from ameir_pl.schema import OOV, PAD
 
 Loss = Literal["sampled_bce", "sampled_softmax"]
 LOSSES: tuple[Loss, ...] = ("sampled_bce", "sampled_softmax")
+DrawnBy = Literal["uniform", "popularity"]
+DRAWN_BY: tuple[DrawnBy, ...] = ("uniform", "popularity")
 
 POSITIVES = 5
 """Items at the end of a training clip that are positives, for ``sampled_bce`` (paper, Appendix B)."""
@@ -81,11 +83,20 @@ class EncodedSequences(Encoded):
         batch.positives, batch.negatives, batch.seen = torch.from_numpy(positives), torch.from_numpy(negatives), seen
         return batch
 
-    def gather_train(self, rows: np.ndarray, generator: np.random.Generator, loss: Loss = "sampled_bce",
-                     negatives: int = POSITIVES) -> Batch:
-        """Return random clips of the training sequences of train rows.
+    @property
+    def places(self) -> np.ndarray:
+        """How many places each train row has at which a clip can end, (train rows,): all but the first item."""
+        rows = self.splits["train"]
+        begin, end = (self.columns[name][rows.start:rows.stop] for name in ("begin", "end"))
+        return np.asarray(end - begin - 1)
 
-        A clip ends at a point drawn uniformly among those that leave at least one item of history.
+    def gather_train(self, rows: np.ndarray, generator: np.random.Generator, loss: Loss = "sampled_bce",
+                     negatives: int = POSITIVES, drawn_by: DrawnBy = "uniform", places: np.ndarray | None = None
+                     ) -> Batch:
+        """Return clips of the training sequences of train rows.
+
+        A clip ends at a point drawn uniformly among those that leave at least one item of history, or where ``places``
+        says.
 
         Args:
             rows: (B,) row numbers of the train split.
@@ -95,8 +106,11 @@ class EncodedSequences(Encoded):
                 Held-out items are drawn like any other: left out, they alone would never be ranked low, and a model
                 would find them on noise.
                 ``sampled_softmax``: the clip's last item is the only positive (B, 1), and ``shared_negatives``
-                (Q,) are drawn uniformly from the catalogue, with repetition; they may hit a positive.
+                (Q,) are drawn from the catalogue, with repetition; they may hit a positive.
             negatives: Q.
+            drawn_by: shared negatives are drawn from the catalogue uniformly, or by how often items come in the
+                training sequences (:meth:`item_shares`).
+            places: (B,) where the clips end, see :attr:`places`; the same row may come several times.
 
         Returns:
             ``behaviors`` (B, T, 1) the last T items before the positives, ``users`` (B,), and the above.
@@ -108,7 +122,7 @@ class EncodedSequences(Encoded):
         if (rows >= self.splits["train"].stop).any():
             raise AmeirError("EncodedSequences.gather_train: only train rows have a training sequence.")
         begin, end = self.columns["begin"][rows], self.columns["end"][rows]
-        last = begin + generator.integers(2, end - begin + 1)
+        last = begin + (generator.integers(2, end - begin + 1) if places is None else places + 2)
         most = POSITIVES if loss == "sampled_bce" else 1
         first = np.maximum(last - most, begin + 1)
         ids, mask = self.window(first, last, most)
@@ -119,7 +133,10 @@ class EncodedSequences(Encoded):
         if loss == "sampled_bce":
             batch.negatives = torch.from_numpy(self.draw_untrained(generator, begin, negatives))
         else:
-            shared = generator.integers(OOV + 1, OOV + 1 + self.items, size=negatives)
+            if drawn_by == "popularity":
+                shared = np.searchsorted(self._shares_below, generator.random(negatives), side="right")
+            else:
+                shared = generator.integers(OOV + 1, OOV + 1 + self.items, size=negatives)
             batch.shared_negatives = torch.from_numpy(shared)
         return batch
 
@@ -132,6 +149,21 @@ class EncodedSequences(Encoded):
         np.add.at(steps, end, -1)
         items = self.columns["values"][np.cumsum(steps[:-1]) > 0, 0]
         return torch.from_numpy(np.bincount(items, minlength=self.schema.vocabularies[self.schema.item])).double()
+
+    def item_shares(self) -> torch.Tensor:
+        """Return how likely each item is drawn by popularity, (V,) float64 by id: its share of the training sequences,
+        one added to the count of every item of the catalogue, so that none is never drawn."""
+        counts = self.item_counts()
+        counts[OOV + 1:] += 1
+        counts[:OOV + 1] = 0
+        return counts / counts.sum()
+
+    @cached_property
+    def _shares_below(self) -> np.ndarray:
+        """(V,) the shares of an item and those before it, for drawing by popularity."""
+        below = np.cumsum(self.item_shares().numpy())
+        below[-1] = 1.0  # a sum of shares may end below
+        return below
 
     def negatives(self, split: str, seed: int) -> np.ndarray:
         """Return the negatives (rows of the split, 100) int32 of ``valid`` or ``test``, drawn once per seed."""

@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from ameir_pl.batch import Batch
+from ameir_pl.data.clips import Clips, clips_of
 from ameir_pl.data.encoded import Encoded
-from ameir_pl.data.encoded_sequences import LOSSES, EncodedSequences, Loss
+from ameir_pl.data.encoded_sequences import DRAWN_BY, LOSSES, DrawnBy, EncodedSequences, Loss
 from ameir_pl.data.store import SPLITS
 from ameir_pl.errors import AmeirError, did_you_mean
 
@@ -97,12 +98,14 @@ class BatchDataset(Dataset[Batch]):
         encoded: the data.
         split: ``train`` gives clips of sequences; click-through data are the same in all splits.
         seed: of the negatives that held-out items are ranked against.
-        loss, negatives: of training clips, see :meth:`EncodedSequences.gather_train`.
+        loss, negatives, drawn_by: of training clips, see :meth:`EncodedSequences.gather_train`.
+        clips: what the numbers of train rows stand for; None: for rows.
     """
 
-    def __init__(self, encoded: Encoded, split: str, seed: int, loss: Loss, negatives: int) -> None:
+    def __init__(self, encoded: Encoded, split: str, seed: int, loss: Loss, negatives: int, drawn_by: DrawnBy,
+                 clips: Clips | None) -> None:
         self.encoded, self.split, self.seed = encoded, split, seed
-        self.loss, self.negatives = loss, negatives
+        self.loss, self.negatives, self.drawn_by, self.clips = loss, negatives, drawn_by, clips
 
     def __getitem__(self, draw: Draw) -> Batch:
         if not isinstance(self.encoded, EncodedSequences):
@@ -110,7 +113,10 @@ class BatchDataset(Dataset[Batch]):
         if self.split == "train":
             # All ranks draw the clips of all rows, so that a batch is the same however many share it.
             generator = np.random.default_rng(draw.seed)
-            batch = self.encoded.gather_train(draw.rows, generator, self.loss, self.negatives)
+            rows, places = draw.rows, None
+            if self.clips is not None:
+                rows, places = self.clips.users(draw.rows), self.clips.places(draw.rows, generator)
+            batch = self.encoded.gather_train(rows, generator, self.loss, self.negatives, self.drawn_by, places)
             return batch if draw.own == slice(None) else batch[draw.own]
         return self.encoded.gather(draw.rows[draw.own], self.seed)
 
@@ -132,6 +138,8 @@ class AmeirDataModule(LightningDataModule):
         num_workers: processes that gather batches; the batches do not depend on it.
         loss: for retrieval: ``sampled_bce`` or ``sampled_softmax``.
         negatives: for retrieval: negatives a row (``sampled_bce``) or shared by the batch (``sampled_softmax``).
+        drawn_by: what shared negatives are drawn by, ``uniform`` or ``popularity``.
+        clips: for retrieval: of a user an epoch, a number, ``all`` or ``auto`` (:mod:`ameir_pl.data.clips`).
         same_batches: every epoch has the training batches of the first.
 
     Raises:
@@ -139,7 +147,8 @@ class AmeirDataModule(LightningDataModule):
     """
 
     def __init__(self, *, encoded: Encoded, batch_size: int, eval_batch_size: int, seed: int, num_workers: int = 0,
-                 loss: Loss = "sampled_bce", negatives: int = 5, same_batches: bool = False) -> None:
+                 loss: Loss = "sampled_bce", negatives: int = 5, drawn_by: DrawnBy = "uniform", clips: int | str = 1,
+                 same_batches: bool = False) -> None:
         super().__init__()
         if loss not in LOSSES:
             raise AmeirError(f"loss='{loss}' is no way of drawing training batches.{did_you_mean(loss, LOSSES)}")
@@ -147,10 +156,13 @@ class AmeirDataModule(LightningDataModule):
                                    ("seed", seed, 0), ("num_workers", num_workers, 0), ("negatives", negatives, 1)):
             if value < least:
                 raise AmeirError(f"{name}={value}; it must be at least {least}.")
+        if drawn_by not in DRAWN_BY:
+            raise AmeirError(f"drawn_by='{drawn_by}' is no way of drawing negatives.{did_you_mean(drawn_by, DRAWN_BY)}")
         self.encoded, self.schema = encoded, encoded.schema
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
         self.num_workers, self.loss, self.negatives = num_workers, loss, negatives
-        self.same_batches = same_batches
+        self.same_batches, self.drawn_by = same_batches, drawn_by
+        self.clips = clips_of(clips, encoded.places) if isinstance(encoded, EncodedSequences) else None
         self._resume = (0, 0)  # epoch and batch
 
     def state_dict(self) -> dict[str, int]:
@@ -193,7 +205,7 @@ class AmeirDataModule(LightningDataModule):
         """Return the loader of training batches."""
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
-        sampler = BatchSampler(self.encoded.splits["train"], self.batch_size, self.seed, rank=rank, world=world,
+        sampler = BatchSampler(self._train_rows, self.batch_size, self.seed, rank=rank, world=world,
                                same=self.same_batches)
         # Worker processes fetch ahead before the trainer tells the sampler its epoch.
         sampler.set_epoch(self._resume[0])
@@ -216,7 +228,7 @@ class AmeirDataModule(LightningDataModule):
         as far as whole rows can have it, and at least one of each label that it has.
 
         Args:
-            split: ``train``, ``valid`` or ``test``. Train rows of sequences come as training clips, always the same.
+            split: ``train``, ``valid`` or ``test``. Train rows of sequences are an epoch's clips, always the same.
             rows: how many; all where the split has no more.
             seed: of the choice (and of those clips).
 
@@ -227,7 +239,7 @@ class AmeirDataModule(LightningDataModule):
             raise AmeirError(f"Unknown split '{split}'.{did_you_mean(split, SPLITS)}")
         if rows < 1:
             raise AmeirError(f"A subset of {rows} rows; it must have at least 1.")
-        part = self.encoded.splits[split]
+        part = self._train_rows if split == "train" else self.encoded.splits[split]
         generator = np.random.default_rng([_SUBSET, seed])
         # In stored order, which is kind to memory-mapped files.
         chosen = part.start + np.sort(self._chosen(part, min(rows, len(part)), generator))
@@ -253,8 +265,13 @@ class AmeirDataModule(LightningDataModule):
             raise AmeirError(f"{self.schema.dataset} is a dataset of clicks; it has no sequences to count items of.")
         return self.encoded.item_counts()
 
+    @property
+    def _train_rows(self) -> range:
+        """Numbers of what an epoch has: train rows, or clips."""
+        return self.encoded.splits["train"] if self.clips is None else range(len(self.clips))
+
     def _dataset(self, split: str) -> BatchDataset:
-        return BatchDataset(self.encoded, split, self.seed, self.loss, self.negatives)
+        return BatchDataset(self.encoded, split, self.seed, self.loss, self.negatives, self.drawn_by, self.clips)
 
     def _eval_loader(self, split: str) -> DataLoader[Batch]:
         rows = self.encoded.splits[split]

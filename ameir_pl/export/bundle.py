@@ -63,6 +63,8 @@ def write_bundle(folder: Path, model: Derived, vocabulary: Path, *, variant: str
         metadata = {"embedding_size": str(model.embedding_size), "block_dropout": repr(model.block_dropout),
                     "mlp_dropout": repr(model.mlp_dropout), "variant": variant, "state": state,
                     "made_from": made_from, "vocabulary": words}
+        if model.embedding_dropout:
+            metadata["embedding_dropout"] = repr(model.embedding_dropout)
         tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
         metadata["digest"] = _digest(tensors, metadata, model.architecture, model.schema)
         # One entry: safetensors writes several in an order of its own, and the same model should be the same file.
@@ -91,7 +93,8 @@ def read_bundle(folder: Path) -> Bundle:
             metadata = json.loads((file.metadata() or {})["bundle"])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         model = Derived(schema, architecture, embedding_size=int(metadata["embedding_size"]),
-                        block_dropout=float(metadata["block_dropout"]), mlp_dropout=float(metadata["mlp_dropout"]))
+                        block_dropout=float(metadata["block_dropout"]), mlp_dropout=float(metadata["mlp_dropout"]),
+                        embedding_dropout=float(metadata.get("embedding_dropout", 0.0)))
         model.load_state_dict(state)
         digest = metadata.pop("digest")
         if digest != _digest(state, metadata, architecture, schema):

@@ -116,18 +116,19 @@ class Ameir(nn.Module):
         embedding_size: K.
         block_dropout: dropout after each block's activation.
         mlp_dropout: dropout after each hidden layer's activation.
+        embedding_dropout: dropout of the embedded history.
 
     Example:
         >>> logits = Ameir(schema, Capacity.of(architecture), embedding_size=4)(batch, architecture)  # (B,)
     """
 
     def __init__(self, schema: Schema, capacity: Capacity, *, embedding_size: int, block_dropout: float = 0.0,
-                 mlp_dropout: float = 0.0) -> None:
+                 mlp_dropout: float = 0.0, embedding_dropout: float = 0.0) -> None:
         super().__init__()
         self.schema, self.capacity, self.embedding_size = schema, capacity, embedding_size
-        self.block_dropout, self.mlp_dropout = block_dropout, mlp_dropout
+        self.block_dropout, self.mlp_dropout, self.embedding_dropout = block_dropout, mlp_dropout, embedding_dropout
         size = embedding_size
-        self.embedding = FieldEmbedding(schema, size)
+        self.embedding = FieldEmbedding(schema, size, embedding_dropout)
         self.reads_history = capacity.behavior and bool(schema.behaviors)
         if self.reads_history:
             width = len(schema.behaviors) * size
@@ -285,12 +286,15 @@ class Derived(Ameir):
         shortcut: whether the SE shortcut is there; by default where interactions are.
         block_dropout: dropout after each block's activation.
         mlp_dropout: dropout after each hidden layer's activation.
+        embedding_dropout: dropout of the embedded history.
     """
 
     def __init__(self, schema: Schema, architecture: Architecture, *, embedding_size: int, behavior: bool = True,
-                 shortcut: bool | None = None, block_dropout: float = 0.0, mlp_dropout: float = 0.0) -> None:
+                 shortcut: bool | None = None, block_dropout: float = 0.0, mlp_dropout: float = 0.0,
+                 embedding_dropout: float = 0.0) -> None:
         super().__init__(schema, Capacity.of(architecture, behavior=behavior, shortcut=shortcut),
-                         embedding_size=embedding_size, block_dropout=block_dropout, mlp_dropout=mlp_dropout)
+                         embedding_size=embedding_size, block_dropout=block_dropout, mlp_dropout=mlp_dropout,
+                         embedding_dropout=embedding_dropout)
         self.architecture = architecture
 
     def forward(self, batch: Batch, architecture: Architecture | None = None) -> Tensor:

@@ -23,7 +23,8 @@ def derive(supernet: Ameir, architecture: Architecture, *, behavior: bool | None
     capacity = supernet.capacity
     model = Derived(supernet.schema, architecture, embedding_size=supernet.embedding_size,
                     behavior=capacity.behavior if behavior is None else behavior, shortcut=capacity.shortcut,
-                    block_dropout=supernet.block_dropout, mlp_dropout=supernet.mlp_dropout)
+                    block_dropout=supernet.block_dropout, mlp_dropout=supernet.mlp_dropout,
+                    embedding_dropout=supernet.embedding_dropout)
     model.to(supernet.embedding.weight.device)
     inherit(model, supernet)
     return model.train(supernet.training)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ameir_pl.errors import AmeirError, did_you_mean
+from ameir_pl.nn.dropout import Dropout
 from ameir_pl.nn.initialization import embedding_uniform
 from ameir_pl.schema import OOV, PAD, Field, Schema
 
@@ -26,8 +27,10 @@ class FieldEmbedding(nn.Module):
     Args:
         schema: fields, behaviors and vocabularies.
         size: K.
+        dropout: of the embedded behaviors.
 
     Attributes:
+        dropout: the module; its rate may be set later.
         touched: where it is a list, lookups that will have a gradient add their rows (n,) to it.
     """
 
@@ -36,9 +39,10 @@ class FieldEmbedding(nn.Module):
     field_sizes: Tensor
     behavior_sizes: Tensor
 
-    def __init__(self, schema: Schema, size: int) -> None:
+    def __init__(self, schema: Schema, size: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.size = size
+        self.dropout = Dropout(dropout)
         self.touched: list[Tensor] | None = None
         self.sizes = dict(schema.vocabularies)
         self.offsets: dict[str, int] = {}
@@ -67,7 +71,7 @@ class FieldEmbedding(nn.Module):
     def behaviors(self, ids: Tensor) -> Tensor:
         """Embed the behaviors: ids (B, T, S_a) to (B, T, N_a·K), fields side by side in the schema's order."""
         slots = self._lookup(self.known(ids, self.behavior_sizes), self.behavior_offsets)
-        return _sum_slots(slots, self.behavior_widths).flatten(-2)
+        return self.dropout(_sum_slots(slots, self.behavior_widths).flatten(-2))
 
     def rows(self, vocabulary: str, ids: Tensor) -> Tensor:
         """Embed ids (...) of one vocabulary, for item scores: (..., K). Raises ``AmeirError`` if it is unknown."""

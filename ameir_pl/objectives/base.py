@@ -39,8 +39,12 @@ class Objective(Protocol):
         ...
 
 
-def make_objective(schema: Schema, loss: str, metrics: Sequence[str] = ()) -> Objective:
-    """Return the objective of a dataset; raises ``AmeirError`` for a loss or metrics that do not fit its task."""
+def make_objective(schema: Schema, loss: str, metrics: Sequence[str] = (), item_shares: Tensor | None = None
+                   ) -> Objective:
+    """Return the objective of a dataset; raises ``AmeirError`` for a loss or metrics that do not fit its task.
+
+    ``item_shares`` (V,): how likely each item is drawn as a negative, where the loss corrects for that.
+    """
     from ameir_pl.objectives.ctr import Ctr
     from ameir_pl.objectives.retrieval import Retrieval
 
@@ -52,4 +56,5 @@ def make_objective(schema: Schema, loss: str, metrics: Sequence[str] = ()) -> Ob
         if name not in METRICS[schema.task]:
             there = did_you_mean(name, METRICS[schema.task]) if METRICS[schema.task] else " There are none to ask for."
             raise AmeirError(f"metrics=[{name}] is not one of {schema.dataset}, a {schema.task} dataset.{there}")
-    return Ctr(metrics) if schema.task == "ctr" else Retrieval(item=schema.item, loss=loss)
+    return Ctr(metrics) if schema.task == "ctr" else Retrieval(item=schema.item, loss=loss,
+                                                                          item_shares=item_shares)

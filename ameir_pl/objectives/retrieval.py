@@ -23,12 +23,16 @@ class Retrieval:
         item: the vocabulary that is ranked.
         loss: ``sampled_bce`` (the paper's: positives and as many negatives a row) or ``sampled_softmax`` (one
             positive against negatives shared by the batch).
+        item_shares: (V,) how likely each item is drawn as a shared negative. Given, each score has its logarithm taken
+            off in the loss (Bengio and Senécal 2008): popular items are negatives more often than they would be in a
+            softmax of the whole catalogue.
     """
 
     fitness = "ndcg@5"
 
-    def __init__(self, *, item: str, loss: str = "sampled_bce") -> None:
+    def __init__(self, *, item: str, loss: str = "sampled_bce", item_shares: Tensor | None = None) -> None:
         self.item, self.kind = item, loss
+        self._log_shares = None if item_shares is None else item_shares.log().float()
 
     def loss(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean of the loss over the positives (one a row for ``sampled_softmax``)."""
@@ -50,11 +54,14 @@ class Retrieval:
         return -(positive.sum() + (negative * share).sum()) / count.clamp(min=1)
 
     def _softmax(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
-        positive = self._scores(model, output, batch.positives[:, :1])  # (B, 1)
-        others = batch.shared_negatives  # (Q,)
+        own, others = batch.positives[:, :1], batch.shared_negatives  # (B, 1), (Q,)
+        positive = self._scores(model, output, own)  # (B, 1)
         scores = output @ model.embedding.rows(self.item, others).T  # (B, Q)
+        if self._log_shares is not None:
+            self._log_shares = self._log_shares.to(output.device)
+            positive, scores = positive - self._log_shares[own], scores - self._log_shares[others]
         # A negative that is the row's own positive is not one.
-        scores = scores.masked_fill(others == batch.positives[:, :1], -torch.inf)
+        scores = scores.masked_fill(others == own, -torch.inf)
         return (torch.logsumexp(torch.cat([positive, scores], 1).float(), 1) - positive[:, 0].float()).mean()
 
     def _scores(self, model: Any, output: Tensor, items: Tensor) -> Tensor:

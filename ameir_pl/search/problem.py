@@ -35,6 +35,7 @@ class ModelSettings:
         interactions: M, interactions selected by step 2.
         block_dropout: dropout in the building blocks.
         mlp_dropout: dropout in the MLP.
+        embedding_dropout: dropout of the embedded history, also in baselines.
     """
 
     embedding_size: int = 16
@@ -44,6 +45,7 @@ class ModelSettings:
     interactions: int = 0
     block_dropout: float = 0.0
     mlp_dropout: float = 0.0
+    embedding_dropout: float = 0.0
 
 
 @dataclass
@@ -272,7 +274,7 @@ class Problem:
     def sizes(self) -> dict[str, Any]:
         """Return the keyword arguments every AMEIR model of this problem shares."""
         return {"embedding_size": self.model.embedding_size, "block_dropout": self.model.block_dropout,
-                "mlp_dropout": self.model.mlp_dropout}
+                "mlp_dropout": self.model.mlp_dropout, "embedding_dropout": self.model.embedding_dropout}
 
     def derived(self, architecture: Architecture) -> Derived:
         """Return a fresh model of ``architecture``."""

@@ -209,3 +209,17 @@ def test_options_of_another_kind(name: str, option: str, value: object) -> None:
 def test_unknown_baseline() -> None:
     with pytest.raises(AmeirError, match="'dnnn'.*Did you mean 'dnn'"):
         BASELINES.get("dnnn")
+
+
+READING = [name for name, kind in TRAINED if kind == "retrieval" and name != "bpr"]
+"""They embed a history."""
+
+
+@pytest.mark.parametrize("name", READING)
+def test_the_embedded_history_of_every_next_item_model_is_dropped_in_training(name: str) -> None:
+    schema = SCHEMAS["retrieval"]
+    torch.manual_seed(0)
+    model = build_baseline(name, schema, embedding_size=8, mlp=[], dropout=0.0, embedding_dropout=0.5)
+    batch = make_batch(schema)
+    outputs = [model.train(training)(batch) for training in (True, True, False, False)]
+    assert not torch.equal(outputs[0], outputs[1]) and torch.equal(outputs[2], outputs[3])

@@ -39,7 +39,7 @@ def test_the_settings_come_with_their_comments(config: str) -> None:
 
 def test_every_choice_of_every_group_is_listed_with_what_it_is() -> None:
     text = help_text("ameir train", "", "train")
-    for group in ("dataset", "budget", "trainer", "logger", "optimizer", "scheduler", "model", "preset"):
+    for group in ("dataset", "budget", "trainer", "logger", "optimizer", "scheduler", "model", "preset", "recipe"):
         assert f"\n{group}=\n" in text
         for path in (CONF / group).glob("*.yaml"):
             assert any(path.stem in line.split()[:2] and comments(path)[0] in line for line in text.splitlines())

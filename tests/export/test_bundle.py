@@ -14,6 +14,7 @@ from ameir_pl.cli.compose import load_config
 from ameir_pl.cli.setup import open_session
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import read_bundle, write_bundle
+from ameir_pl.models.ameir import Derived
 from tests.tiny import Tiny, contents
 
 
@@ -32,6 +33,17 @@ def test_reading_gives_what_was_written(finished: Tiny, tmp_path: Path) -> None:
     assert again.model.mlp_dropout == 0.3 and again.model.block_dropout == 0.1
     assert contents(tmp_path / "model") == contents(finished.folder() / "model")
     assert set(contents(tmp_path)) == {f"model/{n}" for n in contents(finished.folder() / "model")}
+
+
+def test_a_bundle_keeps_the_dropout_of_the_embedded_history(finished: Tiny, tmp_path: Path) -> None:
+    bundle = read_bundle(finished.folder() / "model")
+    for rate in (0.0, 0.25):
+        model = Derived(bundle.model.schema, bundle.model.architecture, embedding_size=bundle.model.embedding_size,
+                        embedding_dropout=rate)
+        write_bundle(tmp_path / f"model{rate}", model, finished.folder() / "model/vocabulary.parquet",
+                     variant=bundle.variant, state="trained", made_from=bundle.made_from)
+        again = read_bundle(tmp_path / f"model{rate}").model
+        assert again.embedding_dropout == again.embedding.dropout.p == rate
 
 
 @pytest.mark.parametrize("change", ["missing", "extra", "shape", "value"])

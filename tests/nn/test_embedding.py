@@ -128,3 +128,17 @@ def test_gradient_equals_that_of_torch(schema: Schema) -> None:
     (found,) = torch.autograd.grad((ours * weights).sum(), embedding.weight)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
     assert not found[0].any() and found.any()
+
+
+def test_dropout_is_of_the_embedded_behaviors_alone_and_of_training() -> None:
+    schema = ctr_schema()
+    embedding, plain = FieldEmbedding(schema, 64, dropout=0.5), FieldEmbedding(schema, 64)
+    plain.load_state_dict(embedding.state_dict())
+    ids, fields = ids_of(schema.behaviors, schema, 30, 6), ids_of(schema.fields, schema, 30)
+    dropped, whole = embedding.behaviors(ids), plain.behaviors(ids)
+    kept = dropped != 0
+    assert 0.4 < float(kept[whole != 0].float().mean()) < 0.6
+    assert torch.allclose(dropped[kept], 2 * whole[kept])
+    assert torch.equal(embedding.fields(fields), plain.fields(fields))
+    assert torch.equal(embedding.rows("item", torch.tensor([2, 3])), plain.rows("item", torch.tensor([2, 3])))
+    assert torch.equal(embedding.eval().behaviors(ids), plain.eval().behaviors(ids))

@@ -115,6 +115,29 @@ def test_sampled_softmax_equals_numpy(shared: list[int]) -> None:
     assert q.grad is not None and q.grad.isfinite().all() and it.embedding.weight.grad.isfinite().all()
 
 
+def test_log_q_turns_what_is_drawn_by_popularity_into_the_softmax_of_the_catalogue() -> None:
+    """With the logarithm of an item's share taken off, the mean over many draws of the sum of exponentials is that of
+    all items; without, popular ones weigh as often as they are drawn."""
+    it, q, draws = model(), queries(1), 200_000
+    e, queried = vectors(it), q.double().numpy()
+    shares = torch.arange(float(ITEMS)).double()
+    shares[:2] = 0
+    shares /= shares.sum()
+    others = torch.multinomial(shares, draws, replacement=True, generator=torch.Generator().manual_seed(0))
+    own = 5
+    objective = make_objective(retrieval_schema(), "sampled_softmax", item_shares=shares)
+    loss = objective.loss(it, q, Batch(positives=ids([own]), shared_negatives=others)).item()
+    p = shares.numpy()
+    by_hand = [np.exp(e[j] @ queried[0]) / p[j] for j in others.tolist() if j != own]
+    first = np.exp(e[own] @ queried[0]) / p[own]
+    assert loss == pytest.approx(math.log(first + sum(by_hand)) - math.log(first), rel=1e-4)
+    whole = sum(np.exp(e[j] @ queried[0]) for j in range(2, ITEMS) if j != own)
+    assert sum(by_hand) / draws == pytest.approx(whole, rel=0.02)
+    plain = make_objective(retrieval_schema(), "sampled_softmax").loss(
+        it, q, Batch(positives=ids([own]), shared_negatives=others)).item()
+    assert abs(plain - loss) > 0.1
+
+
 @pytest.mark.parametrize("loss", ["logloss", "sampled_bcee"])
 def test_losses_that_do_not_fit_the_task(loss: str) -> None:
     with pytest.raises(AmeirError, match=f"loss={loss} does not fit items, a retrieval dataset"):
