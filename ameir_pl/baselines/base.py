@@ -22,7 +22,8 @@ class Baseline(nn.Module):
 
     Further keyword arguments, with defaults, are the model's own options: ``model.options`` of the configuration. It
     has ``forward(batch)``, which gives logits (B,) of clicks or query vectors (B, K) of next items, and a submodule
-    ``embedding``, whose weights are counted apart and, for next items, give the items' vectors.
+    ``embedding``, whose weights are counted apart and, for next items, give the items' vectors. With a true
+    ``scores_items`` what it gives for next items are the scores (B, V) of all of them.
 
     Attributes:
         needs: names in ``NEEDS``, of what the model cannot do without.
@@ -63,6 +64,15 @@ class CountsItems(Protocol):
 
     def set_counts(self, counts: Tensor) -> None:
         """Take the counts (V,) float by item id."""
+        ...
+
+
+@runtime_checkable
+class CountsSequences(Protocol):
+    """A model that is told the training sequences, before it is trained."""
+
+    def set_sequences(self, items: Tensor, users: Tensor) -> None:
+        """Take the items (n,) of all sequences, user after user, and whose each is (n,)."""
         ...
 
 

@@ -32,7 +32,7 @@ LEAST = {
     "dataset.train.negatives": 0, "dataset.train.learning_rate": 0, "dataset.train.weight_decay": 0,
     "dataset.model.embedding_size": 1, "dataset.model.blocks": 0, "dataset.model.hidden_layers": 0,
     "dataset.model.interactions": 0, "dataset.model.block_dropout": 0, "dataset.model.mlp_dropout": 0,
-    "dataset.model.embedding_dropout": 0, "recipe.negatives": 0, "recipe.weight_decay": 0,
+    "dataset.model.embedding_dropout": 0, "recipe.batch_size": 1, "recipe.negatives": 0, "recipe.weight_decay": 0,
     "recipe.embedding_dropout": 0, "recipe.block_dropout": 0,
     "budget.stage1_epochs": 0.01, "budget.cycle_epochs": 0.01, "budget.stage3_epochs": 0.01, "budget.samples": 1,
     "budget.valid_rows": 1, "budget.calibration_rows": 1, "budget.top": 1, "budget.top_epochs": 0, "budget.cycles": 1,

@@ -61,7 +61,7 @@ class DatasetSettings:
 
 
 @dataclass
-class Recipe:
+class RecipeSettings:
     """How next-item models are trained, as far as the dataset's settings take it from here.
 
     Args:
@@ -70,6 +70,7 @@ class Recipe:
     """
 
     name: str = "paper"
+    batch_size: int = 512
     loss: str = "sampled_bce"
     negatives: int = 5
     drawn_by: str = "uniform"
@@ -134,7 +135,7 @@ class Config:
 
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
     preset: str | None = None
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: RecipeSettings = field(default_factory=RecipeSettings)
     budget: Budget = field(default_factory=Budget)
     space: SpaceSettings = field(default_factory=SpaceSettings)
     paths: Paths = field(default_factory=Paths)

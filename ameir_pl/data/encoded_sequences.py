@@ -142,13 +142,14 @@ class EncodedSequences(Encoded):
 
     def item_counts(self) -> torch.Tensor:
         """Return how often each item comes in the training sequences, (V,) float64 by id."""
-        rows = self.splits["train"]
-        begin, end = (self.columns[name][rows.start:rows.stop] for name in ("begin", "end"))
-        steps = np.zeros(len(self.columns["values"]) + 1, np.int64)
-        np.add.at(steps, begin, 1)
-        np.add.at(steps, end, -1)
-        items = self.columns["values"][np.cumsum(steps[:-1]) > 0, 0]
-        return torch.from_numpy(np.bincount(items, minlength=self.schema.vocabularies[self.schema.item])).double()
+        items, _ = self.train_sequences()
+        return torch.bincount(items, minlength=self.schema.vocabularies[self.schema.item]).double()
+
+    def train_sequences(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the items (n,) of the training sequences, user after user, and whose each is (n,), both int64."""
+        users, places = self._events("train", "end")
+        items = self.columns["values"][places, 0].astype(np.int64)
+        return torch.from_numpy(items), self._users(users)
 
     def item_shares(self) -> torch.Tensor:
         """Return how likely each item is drawn by popularity, (V,) float64 by id: its share of the training sequences,
@@ -237,13 +238,17 @@ class EncodedSequences(Encoded):
         return self._keys("train", "end")
 
     def _keys(self, split: str, last: str) -> np.ndarray:
+        users, places = self._events(split, last)
+        return np.unique(users * (OOV + 1 + self.items) + self.columns["values"][places, 0])
+
+    def _events(self, split: str, last: str) -> tuple[np.ndarray, np.ndarray]:
+        """Where (n,) the user of each event of a split's sequences begins, and where the event is."""
         rows = self.splits[split]
         begin, end = (self.columns[name][rows.start:rows.stop] for name in ("begin", last))
         lengths = end - begin
         users = np.repeat(begin, lengths)
         # The place of each event: its user's first, and how many of that user come before it.
-        places = users + np.arange(len(users)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return np.unique(users * (OOV + 1 + self.items) + self.columns["values"][places, 0])
+        return users, users + np.arange(len(users)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
     @cached_property
     def _starts(self) -> np.ndarray:

@@ -261,9 +261,17 @@ class AmeirDataModule(LightningDataModule):
 
     def item_counts(self) -> torch.Tensor:
         """Return how often each item comes in the training sequences, (V,) by id; raises ``AmeirError`` for clicks."""
+        return self._sequences().item_counts()
+
+    def train_sequences(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the items (n,) of the training sequences, user after user, and whose each is (n,); raises
+        ``AmeirError`` for clicks."""
+        return self._sequences().train_sequences()
+
+    def _sequences(self) -> EncodedSequences:
         if not isinstance(self.encoded, EncodedSequences):
             raise AmeirError(f"{self.schema.dataset} is a dataset of clicks; it has no sequences to count items of.")
-        return self.encoded.item_counts()
+        return self.encoded
 
     @property
     def _train_rows(self) -> range:

@@ -17,7 +17,8 @@ CUTOFFS = (("hr", 1), ("hr", 5), ("ndcg", 5), ("hr", 10), ("ndcg", 10))
 
 
 class Retrieval:
-    """Models give query vectors (B, K); the score of item i is e_i · q.
+    """Models give query vectors (B, K); the score of item i is e_i · q. One with a true ``scores_items`` gives the
+    scores (B, V) themselves.
 
     Args:
         item: the vocabulary that is ranked.
@@ -65,6 +66,8 @@ class Retrieval:
         return (torch.logsumexp(torch.cat([positive, scores], 1).float(), 1) - positive[:, 0].float()).mean()
 
     def _scores(self, model: Any, output: Tensor, items: Tensor) -> Tensor:
+        if getattr(model, "scores_items", False):
+            return output.gather(1, items)
         return torch.einsum("bk,bpk->bp", output, model.embedding.rows(self.item, items)).float()
 
     def predictions(self, model: Any, output: Tensor, batch: Batch, full: bool = False) -> dict[str, Tensor]:
@@ -77,7 +80,8 @@ class Retrieval:
         scores = self._scores(model, output, torch.cat([own, batch.negatives], 1))  # (B, 1 + Q)
         ranks = {"rank": rank(scores[:, :1], scores[:, 1:])}
         if full:
-            scores = (output @ model.embedding.table(self.item).T).float()  # (B, V)
+            direct = getattr(model, "scores_items", False)
+            scores = output.clone() if direct else (output @ model.embedding.table(self.item).T).float()  # (B, V)
             positive = scores.gather(1, own)
             scores[:, [PAD, OOV]] = -torch.inf
             scores = scores.scatter(1, batch.seen, -torch.inf).scatter(1, own, -torch.inf)

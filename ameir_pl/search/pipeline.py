@@ -10,7 +10,7 @@ from torch import nn
 
 from ameir_pl import ranks
 from ameir_pl.architecture_file import write_architecture
-from ameir_pl.baselines.base import CountsItems, OwnLoss
+from ameir_pl.baselines.base import CountsItems, CountsSequences, OwnLoss
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.ameir import Derived
 from ameir_pl.models.cost import trainable_parameters
@@ -173,6 +173,8 @@ def train_baseline(problem: Problem, name: str) -> tuple[nn.Module, Result]:
     model = problem.baseline(name)
     if isinstance(model, CountsItems):
         model.set_counts(problem.data.item_counts())
+    if isinstance(model, CountsSequences):
+        model.set_sequences(*problem.data.train_sequences())
     if isinstance(model, OwnLoss):
         console().print(f"{name} is trained with its own loss: {model.own_loss}.", markup=False)
     model, options, seconds = found(problem, name, model)

@@ -141,6 +141,10 @@ class Data(Protocol):
         """Return how often each item comes in the training sequences, (V,) by id."""
         ...
 
+    def train_sequences(self) -> tuple[Tensor, Tensor]:
+        """Return the items (n,) of the training sequences, user after user, and whose each is (n,)."""
+        ...
+
 
 CONSTANT = "constant"
 """The schedule of a learning rate that stays as it is."""

@@ -33,7 +33,7 @@ SGD = partial(torch.optim.SGD, lr=0.5)
 PREDEFINED = (MlpLayer(8), MlpLayer(6))
 TUNED = Architecture((Block("conv3", "swish", "layer_norm"), Block("bigru", "relu")), (("movie_id", "user_id"),),
                      (MlpLayer(8, "dice"), MlpLayer(4)))
-TRAINED = [name for name in BASELINES.names() if name != "pop"]  # which counts
+TRAINED = [name for name in BASELINES.names() if name not in ("pop", "cooccurrence")]  # which count
 STEPS = ("blocks", "interactions", "mlp")
 
 
