@@ -37,10 +37,15 @@ LEAST = {
     "budget.stage1_epochs": 0.01, "budget.cycle_epochs": 0.01, "budget.stage3_epochs": 0.01, "budget.samples": 1,
     "budget.valid_rows": 1, "budget.calibration_rows": 1, "budget.top": 1, "budget.top_epochs": 0, "budget.cycles": 1,
     "budget.keep": 1, "budget.paths": 1, "budget.finetune_epochs": 1, "budget.patience": 1,
+    "narrowing.highest_order": 2, "narrowing.most_candidates": 1, "narrowing.updates": 1, "narrowing.repeats": 1,
+    "narrowing.embedding_size": 1, "narrowing.learning_rate": 0, "narrowing.weight_decay": 0, "narrowing.valid_rows": 1,
     "finetuning.warmup": 0, "checkpoint.every_steps": 1, "checkpoint.every_minutes": 0}
 """The least value of every number of the configuration."""
 INHERIT = (True, False, "best")
 """What final models may start from."""
+NARROWING = "narrowing"
+INTERACTION_SEARCHES = (NARROWING, "evolution")
+"""How step 2 comes to its interactions."""
 PLACES = ("local", "ray")
 """Where jobs run and parts of data are prepared."""
 
@@ -69,6 +74,9 @@ def check_values(config: Config) -> None:
     if config.inherit not in INHERIT or type(config.inherit) not in (str, bool):
         raise AmeirError(f"There is no inherit={config.inherit}: the final models start from inherited weights (true), "
                          "from scratch (false), or both, and the better is kept (best).")
+    if config.interaction_search not in INTERACTION_SEARCHES:
+        raise AmeirError(f"There is no interaction_search={config.interaction_search}."
+                         f"{did_you_mean(config.interaction_search, INTERACTION_SEARCHES)}")
     if config.fairness not in FAIRNESS:
         raise AmeirError(f"There is no fairness={config.fairness}.{did_you_mean(config.fairness, FAIRNESS)}")
     for key, where in (("launcher", config.launcher), ("preparation", config.preparation)):
@@ -176,6 +184,8 @@ def check_stages(problem: Problem, config: Config, stages: Sequence[int]) -> Non
                          "of dataset.stages.")
     kept, fields = max(budget.keep, problem.model.interactions), len(schema.fields)
     candidates = max(fields * (fields - 1) // 2, kept * (fields - 1) if budget.cycles > 1 else 0)
+    if problem.narrowing is not None:
+        candidates = problem.model.interactions
     paths = {1: len(problem.layers), 2: min(budget.paths, candidates), 3: 10}
     rows = min(config.dataset.train.batch_size, problem.data.rows["train"])
     for stage in stages:

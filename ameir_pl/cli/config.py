@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ameir_pl.search.problem import Budget, ModelSettings, SpaceSettings
+from ameir_pl.search.problem import Budget, ModelSettings, Narrowing, SpaceSettings
 
 
 @dataclass
@@ -152,6 +152,8 @@ class Config:
     fairness: str = "split"
     inherit: Any = True
     shared_l2: bool = False
+    interaction_search: str = "evolution"
+    narrowing: Narrowing = field(default_factory=Narrowing)
     variant: str | None = None
     reference: str | None = "dnn"
     ablation: bool = True

@@ -33,7 +33,7 @@ from ameir_pl.models.ameir import Ameir
 from ameir_pl.objectives.base import Objective
 from ameir_pl.search.evaluator import CandidateScorer
 from ameir_pl.search.journal import Journal, Phase, signature
-from ameir_pl.search.problem import CONSTANT, Data, Fit, SupernetFit
+from ameir_pl.search.problem import CONSTANT, Data, Fit, Recipe, SupernetFit
 from ameir_pl.space.sampling import Rounds
 from ameir_pl.stopping import gently, requested
 from ameir_pl.tasks.fit import FitTask, OptimizerFactory, SchedulerFactory
@@ -105,20 +105,28 @@ class LightningEngine:
         _stop_if_asked()
         return fit
 
-    def fit(self, model: nn.Module, *, epochs: float, patience: int, start: float | None, phase: str) -> Fit:
+    def fit(self, model: nn.Module, *, epochs: float, patience: int, start: float | None, phase: str,
+            recipe: Recipe | None = None) -> Fit:
         """Train a model with early stopping on the validation fitness and restore its best weights.
 
-        The rate is constant from random weights; inherited ones (with a ``start``) have the schedule of finetuning.
+        The rate is constant from random weights; inherited ones (with a ``start``) have the schedule of finetuning. A
+        ``recipe`` takes the place of the dataset's rate and L2, and has its rate decay along a cosine.
 
         An epoch counts towards ``patience`` unless it is better than all before it and than ``start``.
         """
-        kept = self._journal.phase(phase, signature(model), epochs, patience, start)
+        own = () if recipe is None else (recipe,)
+        kept = self._journal.phase(phase, signature(model), epochs, patience, start, *own)
         done = kept.done()
         if done is not None:
             model.load_state_dict(done[1])
             return Fit(**done[0])
-        task = FitTask(model, self.objective, self._optimizer, weight_decay=self._weight_decay, phase=phase,
-                       schedule=None if start is None else self._finetuning,
+        optimizer, weight_decay, schedule = self._optimizer, self._weight_decay, self._finetuning
+        if recipe is not None:
+            optimizer = partial(optimizer, lr=recipe.learning_rate)
+            weight_decay, schedule = recipe.weight_decay, WarmupCosine()
+        elif start is None:
+            schedule = None
+        task = FitTask(model, self.objective, optimizer, weight_decay=weight_decay, phase=phase, schedule=schedule,
                        most_updates=self._limits.updates)
         best = BestWeights(start)
         stop = EarlyStopping("fitness", mode="max", patience=patience, check_finite=True)
@@ -164,6 +172,11 @@ class LightningEngine:
             return {"max_epochs": whole}
         batches = self._limits.batches("train", len(self.data.train_dataloader()))
         return {"max_epochs": whole, "limit_train_batches": max(round(batches * epochs / whole), 1)}
+
+    def epochs_of(self, updates: int) -> float:
+        """Return how many epochs hold that many updates: a part of one, or more."""
+        batches = self._limits.batches("train", len(self.data.train_dataloader()))
+        return updates * self._limits.accumulated / batches
 
     def _several(self) -> dict[str, Any]:
         """Return a Trainer's settings for several ranks."""

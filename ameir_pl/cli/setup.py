@@ -23,6 +23,7 @@ from ameir_pl.architecture_file import find_architecture, read_architecture
 from ameir_pl.atomic import write_text
 from ameir_pl.baselines import build_baseline, check_baseline
 from ameir_pl.cli.checks import (
+    NARROWING,
     check_factories,
     check_labels,
     check_limits,
@@ -238,7 +239,8 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
                       model=config.dataset.model, budget=config.budget, space=config.space,
                       stages=tuple(search_stages), seed=config.seed, overwrite=config.overwrite,
                       baseline=partial(make_baseline, config=config, schema=schema),
-                      measure_test=config.measure_test)
+                      measure_test=config.measure_test,
+                      narrowing=config.narrowing if config.interaction_search == NARROWING else None)
     check_space(problem)
     check_metrics(data, config.metrics or ())
     if purpose != "evaluate":

@@ -165,6 +165,7 @@ class Limits:
         train_batches, valid_batches: of an epoch: how many, or a share of them; None: all.
         same_batches: every epoch has the same training batches.
         profiler: ``simple``, ``advanced``, ``pytorch`` or None.
+        accumulated: batches of an update; Lightning sees to it.
     """
 
     updates: int | None = None
@@ -172,6 +173,7 @@ class Limits:
     valid_batches: int | float | None = None
     same_batches: bool = False
     profiler: str | None = None
+    accumulated: int = 1
 
     @classmethod
     def taken_from(cls, settings: dict[str, Any]) -> Limits:
@@ -181,7 +183,7 @@ class Limits:
         for name in INSTEAD:  # what has its only right value is said by the engine
             settings.pop(name, None)
         return cls(None if updates in (None, -1) else updates, same or train, same or valid, bool(same),
-                   settings.pop("profiler", None))
+                   settings.pop("profiler", None), settings.get("accumulate_grad_batches") or 1)
 
     def batches(self, split: str, there: int) -> int:
         """Return how many of the batches of a split are used; raises ``AmeirError`` for a share that is none."""

@@ -1,4 +1,4 @@
-"""Step 2: feature interactions, evolved from the fields with one-shot weights (paper, Sec. 2.3)."""
+"""Step 2: feature interactions, narrowed down from all of them or evolved from the fields (paper, Sec. 2.3)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import torch
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.ameir import Ameir
 from ameir_pl.models.capacity import Capacity
+from ameir_pl.models.cost import network_parameters
 from ameir_pl.models.derive import inherit
 from ameir_pl.search.assembly import stage_model
 from ameir_pl.search.evaluator import CandidateScorer, race_of, raced
 from ameir_pl.search.finalists import Ranking, write_stage
-from ameir_pl.search.problem import Problem
+from ameir_pl.search.narrowing import narrow
+from ameir_pl.search.problem import Narrowing, Problem
 from ameir_pl.space.architecture import Architecture, Interaction
 from ameir_pl.space.sampling import InteractionRounds
 
@@ -23,8 +25,36 @@ ROWS = 256
 
 
 def search_interactions(problem: Problem) -> None:
-    """Evolve interactions for ``budget.cycles`` cycles and write the top M to ``stage2/``."""
+    """Find the M interactions of the dataset by narrowing or by evolution, and write them to ``stage2/``."""
     problem.journal.begin()
+    if problem.narrowing is None:
+        evolve_interactions(problem)
+    else:
+        narrow_interactions(problem, problem.narrowing)
+
+
+def narrow_interactions(problem: Problem, settings: Narrowing) -> None:
+    """Narrow all interactions down to M, then train these fairly behind step 1's winner, as a cycle of evolution
+    does: their columns of the first hidden layer are what AMEIR-B inherits."""
+    wanted = problem.model.interactions
+    with problem.folder.writing(STAGE) as folder:
+        found = narrow(problem, settings, wanted)
+        selected = Architecture(interactions=found.interactions)
+        supernet = holding(problem, selected.interactions, earlier_model(problem), "stage2/selected")
+        rounds = InteractionRounds(selected.interactions, Architecture(mlp=problem.predefined), problem.seed,
+                                   problem.budget.paths)
+        fit = problem.engine.train_supernet(supernet, rounds, epochs=problem.budget.cycle_epochs,
+                                            phase="stage2/selected")
+        alone = [replace(rounds.base, interactions=(i,)) for i in found.interactions]
+        ranking = [(each, gain, network_parameters(supernet, each))
+                   for each, gain in zip(alone, found.gains, strict=True)]
+        write_stage(problem, folder, STAGE, supernet=supernet, ranking=ranking, architecture=selected,
+                    winner=None, winner_model=None,
+                    summary={"rounds": found.rounds, "selected": _scores(ranking, wanted), **fit.summary()})
+
+
+def evolve_interactions(problem: Problem) -> None:
+    """Evolve interactions for ``budget.cycles`` cycles, as the paper does (Sec. 2.3)."""
     budget, wanted = problem.budget, problem.model.interactions
     base = Architecture(mlp=problem.predefined)
     data = problem.data
@@ -73,14 +103,19 @@ def cycle_supernet(problem: Problem, kept: tuple[Interaction, ...], previous: Am
     them; a new interaction's columns are fresh, and as large as its small products need.
     """
     candidates = problem.interaction_space().expand(kept)
-    problem.seeded(f"stage2/cycle{cycle}")
+    return holding(problem, candidates, previous, f"stage2/cycle{cycle}"), candidates
+
+
+def holding(problem: Problem, candidates: tuple[Interaction, ...], previous: Ameir | None, phase: str) -> Ameir:
+    """Return a supernet that holds these interactions and inherits from ``previous``."""
+    problem.seeded(phase)
     base = Architecture(mlp=problem.predefined)
     supernet = Ameir(problem.schema, Capacity.of(base, behavior=False).with_interactions(candidates),
                      **problem.sizes())
     if previous is not None:
         inherit(supernet, previous)
     raise_columns(supernet, known=() if previous is None else previous.capacity.interactions)
-    return supernet, candidates
+    return supernet
 
 
 @torch.no_grad()

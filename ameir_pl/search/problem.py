@@ -98,6 +98,32 @@ class SpaceSettings:
     mlp_activations: list[str] = field(default_factory=lambda: list(MLP_ACTIVATIONS))
 
 
+@dataclass
+class Narrowing:
+    """How the candidates of step 2 are trained. These sizes and rates are of the rankers alone, not of the models.
+
+    Args:
+        highest_order: the most fields of an interaction.
+        most_candidates: with more than so many, orders above two are made of the best pairs alone.
+        updates: of one training.
+        repeats: the most trainings of a round, every other one without an MLP, whose gains are averaged; a round of
+            many candidates has two.
+        embedding_size: K.
+        learning_rate: Adam's, at the start of a cosine.
+        weight_decay: L2.
+        valid_rows: the most validation rows that judge.
+    """
+
+    highest_order: int = 3
+    most_candidates: int = 4096
+    updates: int = 250
+    repeats: int = 4
+    embedding_size: int = 16
+    learning_rate: float = 0.01
+    weight_decay: float = 3e-4
+    valid_rows: int = 50_000
+
+
 class Data(Protocol):
     """The loaders of a dataset."""
 
@@ -144,6 +170,14 @@ class Data(Protocol):
     def train_sequences(self) -> tuple[Tensor, Tensor]:
         """Return the items (n,) of the training sequences, user after user, and whose each is (n,)."""
         ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained that has not the dataset's own settings: Adam's rate at the start of a cosine, and L2."""
+
+    learning_rate: float
+    weight_decay: float
 
 
 CONSTANT = "constant"
@@ -204,8 +238,13 @@ class Engine(Protocol):
         asked for scores after every epoch."""
         ...
 
-    def fit(self, model: nn.Module, *, epochs: float, patience: int, start: float | None, phase: str) -> Fit:
+    def fit(self, model: nn.Module, *, epochs: float, patience: int, start: float | None, phase: str,
+            recipe: Recipe | None = None) -> Fit:
         """Train a model with early stopping; ``start`` is the fitness of its weights if they are inherited."""
+        ...
+
+    def epochs_of(self, updates: int) -> float:
+        """Return how many epochs hold that many updates: a part of one, or more."""
         ...
 
     def trial(self, model: nn.Module, score: Callable[[], float], *, epochs: float, phase: str, number: int
@@ -234,6 +273,7 @@ class Problem:
         overwrite: whether finished results may be replaced.
         baseline: builds a named baseline.
         measure_test: whether test rows are measured.
+        narrowing: how step 2 narrows its candidates; None: it evolves them (the paper's cycles).
     """
 
     schema: Schema
@@ -250,6 +290,7 @@ class Problem:
     overwrite: bool = False
     baseline: Callable[[str], nn.Module] | None = None
     measure_test: bool = True
+    narrowing: Narrowing | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
