@@ -13,6 +13,7 @@ from ameir_pl.baselines.options import check_options, defaults
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
 from ameir_pl.nn.embedding import FieldEmbedding
+from ameir_pl.nn.initialization import EMBEDDING_BOUND
 from ameir_pl.registry import Registry
 from ameir_pl.schema import Schema
 
@@ -141,9 +142,10 @@ def options_of(name: str) -> dict[str, Any]:
 
 
 def build_baseline(name: str, schema: Schema, *, embedding_size: int, mlp: Sequence[int], dropout: float,
-                   options: Mapping[str, Any] | None = None, embedding_dropout: float = 0.0) -> nn.Module:
+                   options: Mapping[str, Any] | None = None, embedding_dropout: float = 0.0,
+                   embedding_bound: float = EMBEDDING_BOUND) -> nn.Module:
     """Return a baseline for a dataset; ``embedding_dropout`` is of its embedded history, before what the model drops
-    itself.
+    itself. Embeddings start uniform within ± ``embedding_bound``.
 
     Raises:
         AmeirError: an unknown model or option, an option out of range, or a dataset that lacks what the model needs;
@@ -157,6 +159,7 @@ def build_baseline(name: str, schema: Schema, *, embedding_size: int, mlp: Seque
     model = build(schema, embedding_size=embedding_size, mlp=mlp, dropout=dropout, **(options or {}))
     if isinstance(model.embedding, FieldEmbedding):  # POP's counts are no embedding
         model.embedding.dropout.p = embedding_dropout
+        model.embedding.rescale(embedding_bound)
     return model
 
 

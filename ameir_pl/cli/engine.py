@@ -122,7 +122,7 @@ class LightningEngine:
             return Fit(**done[0])
         optimizer, weight_decay, schedule = self._optimizer, self._weight_decay, self._finetuning
         if recipe is not None:
-            optimizer = partial(optimizer, lr=recipe.learning_rate)
+            optimizer = partial(cast(Callable[..., torch.optim.Optimizer], optimizer), lr=recipe.learning_rate)
             weight_decay, schedule = recipe.weight_decay, WarmupCosine()
         elif start is None:
             schedule = None

@@ -51,7 +51,7 @@ NO_EFFECT: dict[str, str] = {
 }
 """Keys, with all below them, that cannot change a number, and why not."""
 LATER = {"dataset.train.drawn_by": "uniform", "dataset.train.log_q": False, "dataset.train.clips": 1,
-         "dataset.model.embedding_dropout": 0.0}
+         "dataset.model.embedding_dropout": 0.0, "dataset.model.embedding_bound": 0.05}
 """Settings that earlier versions did not have, and what they did: that much counts for nothing."""
 NO_EFFECT_CALLBACKS = ("ameir_pl.callbacks.TrainingProgress",)
 """Classes that only show something."""

@@ -274,7 +274,8 @@ def make_baseline(name: str, *, config: Config, schema: Schema) -> nn.Module:
     model = config.dataset.model
     dropout = model.mlp_dropout if schema.task == "ctr" else model.block_dropout
     return build_baseline(name, schema, embedding_size=model.embedding_size, mlp=model.mlp, dropout=dropout,
-                          options=model_options(config, name), embedding_dropout=model.embedding_dropout)
+                          options=model_options(config, name), embedding_dropout=model.embedding_dropout,
+                          embedding_bound=model.embedding_bound)
 
 
 def model_options(config: Config, name: str) -> dict[str, Any]:

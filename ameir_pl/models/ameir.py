@@ -17,6 +17,7 @@ from ameir_pl.nn.embedding import FieldEmbedding
 from ameir_pl.nn.hadamard import HadamardProducts
 from ameir_pl.nn.heads import CtrHead, RetrievalHead
 from ameir_pl.nn.history import HistoryInput
+from ameir_pl.nn.initialization import EMBEDDING_BOUND
 from ameir_pl.nn.pooling import HistoryPooling
 from ameir_pl.nn.squeeze_excitation import SqueezeExcitation
 from ameir_pl.schema import Schema
@@ -117,18 +118,21 @@ class Ameir(nn.Module):
         block_dropout: dropout after each block's activation.
         mlp_dropout: dropout after each hidden layer's activation.
         embedding_dropout: dropout of the embedded history.
+        embedding_bound: embeddings start uniform within ± this.
 
     Example:
         >>> logits = Ameir(schema, Capacity.of(architecture), embedding_size=4)(batch, architecture)  # (B,)
     """
 
     def __init__(self, schema: Schema, capacity: Capacity, *, embedding_size: int, block_dropout: float = 0.0,
-                 mlp_dropout: float = 0.0, embedding_dropout: float = 0.0) -> None:
+                 mlp_dropout: float = 0.0, embedding_dropout: float = 0.0,
+                 embedding_bound: float = EMBEDDING_BOUND) -> None:
         super().__init__()
         self.schema, self.capacity, self.embedding_size = schema, capacity, embedding_size
         self.block_dropout, self.mlp_dropout, self.embedding_dropout = block_dropout, mlp_dropout, embedding_dropout
         size = embedding_size
         self.embedding = FieldEmbedding(schema, size, embedding_dropout)
+        self.embedding.rescale(embedding_bound)
         self.reads_history = capacity.behavior and bool(schema.behaviors)
         if self.reads_history:
             width = len(schema.behaviors) * size
@@ -287,14 +291,15 @@ class Derived(Ameir):
         block_dropout: dropout after each block's activation.
         mlp_dropout: dropout after each hidden layer's activation.
         embedding_dropout: dropout of the embedded history.
+        embedding_bound: embeddings start uniform within ± this.
     """
 
     def __init__(self, schema: Schema, architecture: Architecture, *, embedding_size: int, behavior: bool = True,
                  shortcut: bool | None = None, block_dropout: float = 0.0, mlp_dropout: float = 0.0,
-                 embedding_dropout: float = 0.0) -> None:
+                 embedding_dropout: float = 0.0, embedding_bound: float = EMBEDDING_BOUND) -> None:
         super().__init__(schema, Capacity.of(architecture, behavior=behavior, shortcut=shortcut),
                          embedding_size=embedding_size, block_dropout=block_dropout, mlp_dropout=mlp_dropout,
-                         embedding_dropout=embedding_dropout)
+                         embedding_dropout=embedding_dropout, embedding_bound=embedding_bound)
         self.architecture = architecture
 
     def forward(self, batch: Batch, architecture: Architecture | None = None) -> Tensor:

@@ -12,7 +12,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.nn.dropout import Dropout
-from ameir_pl.nn.initialization import embedding_uniform
+from ameir_pl.nn.initialization import EMBEDDING_BOUND, embedding_uniform
 from ameir_pl.schema import OOV, PAD, Field, Schema
 
 
@@ -63,6 +63,11 @@ class FieldEmbedding(nn.Module):
         embedding_uniform(self.weight)
         with torch.no_grad():
             self.weight[PAD] = 0.0
+
+    @torch.no_grad()
+    def rescale(self, bound: float) -> None:
+        """Make what :meth:`reset_parameters` drew uniform within ± ``bound``; the random numbers stay the same."""
+        self.weight.mul_(bound / EMBEDDING_BOUND)
 
     def fields(self, ids: Tensor) -> Tensor:
         """Embed the non-sequential fields: ids (B, S) to (B, N, K)."""

@@ -13,6 +13,7 @@ from ameir_pl import ranks
 from ameir_pl.baselines.base import Found
 from ameir_pl.batch import Batch
 from ameir_pl.errors import NotFinite
+from ameir_pl.nn.embedding import FieldEmbedding
 from ameir_pl.progress import console
 from ameir_pl.search.evaluator import evaluate
 from ameir_pl.search.problem import Problem
@@ -83,5 +84,8 @@ def found(problem: Problem, name: str, model: nn.Module) -> tuple[nn.Module, dic
     if not isinstance(model, Found):
         return model, {}, 0.0
     finding, began = Finding(problem, name), time.monotonic()
+    given = model
     model, options = model.found(finding)
+    if model is not given and isinstance(model.embedding, FieldEmbedding):
+        model.embedding.rescale(problem.model.embedding_bound)
     return model, options, time.monotonic() - began - finding.waited + finding.seconds

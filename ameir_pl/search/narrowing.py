@@ -50,7 +50,7 @@ def narrow(problem: Problem, settings: Narrowing, wanted: int) -> Narrowed:
     if len(candidates) < wanted:
         raise AmeirError(f"The dataset's {len(fields)} fields give {len(candidates)} interactions, fewer "
                          f"than dataset.model.interactions={wanted}.")
-    valid = problem.data.subset("valid", settings.valid_rows, problem.seed)
+    valid = problem.data.subset("valid", settings.most_rows, problem.seed)
     rounds: list[dict[str, Any]] = []
     gains: tuple[float, ...] = ()
     while True:
@@ -99,9 +99,9 @@ def gains_of(problem: Problem, settings: Narrowing, candidates: Sequence[Interac
     """Train a ranker of the candidates, with the pre-defined MLP or ``linear``, and return their marginal gains (C,) on
     the rows of ``valid``, on CPU."""
     problem.seeded(phase)
-    rate = settings.learning_rate * (LINEAR_RATE if linear else 1.0)
+    rate = settings.rate * (LINEAR_RATE if linear else 1.0)
     ranker = InteractionRanker(problem.schema, candidates, mlp=() if linear else problem.predefined,
-                               embedding_size=settings.embedding_size, dropout=problem.model.mlp_dropout)
+                               embedding_size=settings.size, dropout=problem.model.mlp_dropout)
     problem.engine.fit(ranker, epochs=problem.engine.epochs_of(settings.updates), patience=PATIENCE, start=None,
-                       phase=phase, recipe=Recipe(rate, settings.weight_decay))
+                       phase=phase, recipe=Recipe(rate, settings.l2))
     return ranker.marginal_gains(valid).cpu()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ameir_pl.batch import Batch
 from ameir_pl.models.ameir import Ameir, Derived
 from ameir_pl.models.capacity import aggregation_width
+from ameir_pl.nn.initialization import EMBEDDING_BOUND
 from ameir_pl.nn.operations import names as operation_names
 from ameir_pl.objectives.base import Objective
 from ameir_pl.schema import Schema
@@ -36,6 +37,7 @@ class ModelSettings:
         block_dropout: dropout in the building blocks.
         mlp_dropout: dropout in the MLP.
         embedding_dropout: dropout of the embedded history, also in baselines.
+        embedding_bound: embeddings start uniform within ± this, also in baselines (the paper's: 0.05).
     """
 
     embedding_size: int = 16
@@ -46,6 +48,7 @@ class ModelSettings:
     block_dropout: float = 0.0
     mlp_dropout: float = 0.0
     embedding_dropout: float = 0.0
+    embedding_bound: float = EMBEDDING_BOUND
 
 
 @dataclass
@@ -108,20 +111,20 @@ class Narrowing:
         updates: of one training.
         repeats: the most trainings of a round, every other one without an MLP, whose gains are averaged; a round of
             many candidates has two.
-        embedding_size: K.
-        learning_rate: Adam's, at the start of a cosine.
-        weight_decay: L2.
-        valid_rows: the most validation rows that judge.
+        size: K of the rankers.
+        rate: Adam's, at the start of a cosine.
+        l2: on weights and embeddings.
+        most_rows: the most validation rows that judge.
     """
 
     highest_order: int = 3
     most_candidates: int = 4096
     updates: int = 250
     repeats: int = 4
-    embedding_size: int = 16
-    learning_rate: float = 0.01
-    weight_decay: float = 3e-4
-    valid_rows: int = 50_000
+    size: int = 16
+    rate: float = 0.01
+    l2: float = 3e-4
+    most_rows: int = 50_000
 
 
 class Data(Protocol):
@@ -319,7 +322,8 @@ class Problem:
     def sizes(self) -> dict[str, Any]:
         """Return the keyword arguments every AMEIR model of this problem shares."""
         return {"embedding_size": self.model.embedding_size, "block_dropout": self.model.block_dropout,
-                "mlp_dropout": self.model.mlp_dropout, "embedding_dropout": self.model.embedding_dropout}
+                "mlp_dropout": self.model.mlp_dropout, "embedding_dropout": self.model.embedding_dropout,
+                "embedding_bound": self.model.embedding_bound}
 
     def derived(self, architecture: Architecture) -> Derived:
         """Return a fresh model of ``architecture``."""

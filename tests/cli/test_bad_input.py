@@ -249,7 +249,7 @@ def test_a_small_table_is_not_told_to_raise_the_batch(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("click,user,item,time\n" + rows)
     (tmp_path / "t.yaml").write_text("input: t.csv\nlabel: click\nfields: [{name: user}, {name: item}]\n"
                                      "split: {type: random, valid: 0.2, test: 0.2}\n")
-    with pytest.raises(AmeirError, match="stage 2 has 50 paths and there are only 6 train rows.* Take more data, use "
+    with pytest.raises(AmeirError, match=r"stage . has \d+ paths and there are only 6 train rows.* Take more data, use "
                                          "fairness=full") as caught:
         search.main(["dataset=table", f"dataset.source={tmp_path / 't.yaml'}", "stage=all", "budget=demo", "logger=csv",
                      f"paths.data={tmp_path}", f"paths.runs={tmp_path / 'runs'}", "run=x"])

@@ -66,7 +66,7 @@ def test_a_run_is_whole_and_the_same_each_time(tiny: Tiny) -> None:
 
 
 def test_more_than_there_are_is_refused(tiny: Tiny) -> None:
-    args = tiny("interaction_search=narrowing", "dataset.model.interactions=166")
+    args = tiny("interaction_search=narrowing", "dataset.model.interactions=166", "budget.paths=10")
     search.main([*args, "stage=1"])
     with pytest.raises(AmeirError, match="165 interactions, fewer than dataset.model.interactions=166"):
         search.main([*args, "stage=2"])
