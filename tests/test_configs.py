@@ -61,17 +61,18 @@ def check_targets(node: Any) -> None:
 
 @pytest.mark.parametrize("dataset", GROUPS["dataset"])
 @pytest.mark.parametrize("budget", GROUPS["budget"])
-def test_each_dataset_with_each_budget(dataset: str, budget: str) -> None:
-    config, composed = load_config("search", [f"dataset={dataset}", f"budget={budget}"])
+@pytest.mark.parametrize("recipe", GROUPS["recipe"])
+def test_each_dataset_with_each_budget(dataset: str, budget: str, recipe: str) -> None:
+    config, composed = load_config("search", [f"dataset={dataset}", f"budget={budget}", f"recipe={recipe}"])
     assert config.dataset.name == dataset and config.budget.name == budget
-    special = CONF / "dataset_budget" / f"{dataset}_{budget}.yaml"
+    special = CONF / "dataset_budget" / f"{dataset}_{recipe}_{budget}.yaml"
     if special.exists():
         for key, value in OmegaConf.to_container(OmegaConf.load(special)).items():  # type: ignore[union-attr]
             assert composed.budget[key] == value
 
 
 def test_every_dataset_budget_belongs_to_a_dataset_and_a_budget() -> None:
-    names = {f"{d}_{b}" for d in GROUPS["dataset"] for b in GROUPS["budget"]}
+    names = {f"{d}_{r}_{b}" for d in GROUPS["dataset"] for r in GROUPS["recipe"] for b in GROUPS["budget"]}
     assert set(GROUPS["dataset_budget"]) <= names
     for name in GROUPS["dataset_budget"]:
         assert "@package budget" in (CONF / "dataset_budget" / f"{name}.yaml").read_text()
@@ -122,6 +123,13 @@ def test_next_items_are_trained_as_their_recipe_says(dataset: str, recipe: str) 
 def test_a_recipe_is_of_next_items_and_leaves_clicks_alone() -> None:
     prints = {settings_fingerprint(raw_config("search", [f"recipe={recipe}"])) for recipe in GROUPS["recipe"]}
     assert len(prints) == 1
+
+
+def test_the_shared_negatives_of_a_batch_are_not_taken_for_those_of_a_row() -> None:
+    with pytest.raises(AmeirError, match="negatives=1000 of recipe=best are shared by a batch"):
+        load_config("search", ["dataset=beauty", "dataset.train.loss=sampled_bce"])
+    for more in ("recipe=paper", "dataset.train.negatives=5"):
+        assert load_config("search", ["dataset=beauty", "dataset.train.loss=sampled_bce", more])
 
 
 @pytest.mark.parametrize("wrong", ["clips=0", "clips=often", "drawn_by=luck", "log_q=true", "drawn_by=popularity"])
@@ -241,7 +249,7 @@ def test_a_setting_of_lightning_that_is_not_given_changes_no_fingerprint() -> No
 def test_every_number_has_a_least_value() -> None:
     numbers = {k for k in typed(Config) if isinstance(value_of(Config(), k), int | float)
                and not isinstance(value_of(Config(), k), bool)}
-    assert numbers == {*LEAST, "dataset.train.clips", "recipe.clips"}  # which may be words
+    assert numbers == {*LEAST, "dataset.train.clips"}  # which may be a word
 
 
 def value_of(config: Any, key: str) -> Any:

@@ -97,6 +97,11 @@ def check_drawing(config: Config) -> None:
     if train.log_q and train.drawn_by != "popularity":
         raise AmeirError("dataset.train.log_q=true corrects for negatives that are drawn by popularity; uniformly all "
                          "are as likely. Add dataset.train.drawn_by=popularity, or leave it out.")
+    recipe = config.recipe
+    if train.loss == "sampled_bce" != recipe.loss and train.negatives == recipe.negatives:
+        raise AmeirError("dataset.train.loss=sampled_bce takes negatives for each row, and "
+                         f"negatives={train.negatives} of recipe={recipe.name} are shared by a batch. Add "
+                         "recipe=paper, or dataset.train.negatives=5.")
     if train.loss == "sampled_bce" and train.drawn_by != "uniform":
         raise AmeirError("dataset.train.drawn_by=popularity is for the shared negatives of "
                          "dataset.train.loss=sampled_softmax; those of sampled_bce are uniform.")
@@ -188,11 +193,11 @@ def check_stages(problem: Problem, config: Config, stages: Sequence[int]) -> Non
     if problem.narrowing is not None:
         candidates = problem.model.interactions
     paths = {1: len(problem.layers), 2: min(budget.paths, candidates), 3: 10}
-    rows = min(config.dataset.train.batch_size, problem.data.rows["train"])
+    rows = min(config.dataset.train.batch_size, problem.data.epoch_rows)
     for stage in stages:
         if config.fairness == "split" and rows < paths[stage]:
             smaller = ", or lower budget.paths" if stage == 2 else ""
-            all_rows = problem.data.rows["train"]
+            all_rows = problem.data.epoch_rows
             held, larger = f"a batch has {rows} rows", "Raise dataset.train.batch_size, use"
             if all_rows < paths[stage]:  # no batch is large enough
                 held, larger = f"there are only {all_rows} train rows, so no batch has more", "Take more data, use"

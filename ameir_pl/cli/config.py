@@ -69,15 +69,15 @@ class RecipeSettings:
         others: as in :class:`TrainSettings` and :class:`~ameir_pl.search.problem.ModelSettings`.
     """
 
-    name: str = "paper"
-    batch_size: int = 512
-    loss: str = "sampled_bce"
-    negatives: int = 5
+    name: str = "best"
+    batch_size: int = 256
+    loss: str = "sampled_softmax"
+    negatives: int = 1000
     drawn_by: str = "uniform"
     log_q: bool = False
-    clips: Any = 1
-    weight_decay: float = 0.00001
-    embedding_dropout: float = 0.0
+    clips: Any = "auto"
+    weight_decay: float = 0.0
+    embedding_dropout: float = 0.5
     block_dropout: float = 0.5
 
 

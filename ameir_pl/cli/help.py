@@ -130,7 +130,7 @@ def _contents(group: str, option: str, chosen: dict[str, str]) -> list[str]:
         return []
     text = path.read_text(encoding="utf-8")
     body = [*_said(text), *(line for line in _body(text) if line != "{}")]
-    special = {"budget": f"dataset_budget/{chosen['dataset']}_{option}.yaml",
+    special = {"budget": f"dataset_budget/{chosen['dataset']}_{chosen['recipe']}_{option}.yaml",
                "model": f"dataset_model/{chosen['dataset']}_{option}.yaml"}.get(group, "")
     more = conf_folder() / special
     if special and more.is_file():

@@ -21,7 +21,7 @@ from ameir_pl.reports.table import METRICS, read_metrics, show, with_errors
 from ameir_pl.search.assembly import VARIANTS, assembled
 from ameir_pl.search.journal import unfinished
 from ameir_pl.search.pipeline import Result, measure, require_earlier, run_stage, stages_to_run
-from ameir_pl.search.plan import plan_line
+from ameir_pl.search.plan import plan_line, warning_of_updates
 
 
 def show_stage(session: Session, stage: int) -> dict[str, Any]:
@@ -63,10 +63,13 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     with session:
         left = [number for number in stages if config.overwrite or not problem.folder.usable(number)]
         limits = Limits.taken_from(dict(config.trainer))
+        batches = limits.batches("train", len(cast(AmeirDataModule, problem.data).train_dataloader()))
         console().print(plan_line(
             problem, left, config.dataset.train.batch_size, finetunes=stage == "all", most=limits.updates,
-            batches=limits.batches("train", len(cast(AmeirDataModule, problem.data).train_dataloader())),
-            accumulated=config.trainer.get("accumulate_grad_batches") or 1))
+            batches=batches, accumulated=config.trainer.get("accumulate_grad_batches") or 1))
+        warning = warning_of_updates(problem, left, batches, finetunes=stage == "all")
+        if warning is not None:
+            console().print(warning, markup=False)
         for number in stages:
             run_stage(problem, number)
         if stage != "all":

@@ -151,15 +151,17 @@ def make_dataset(config: Config) -> Dataset:
 
 
 def fill_stages(config: Config, composed: DictConfig) -> list[int]:
-    """Return the stages of the dataset; where the configuration leaves them open, the dataset says them."""
-    if config.dataset.stages is None:
-        dataset = make_dataset(config)
-        config.dataset.stages = list(dataset.stages)
-        composed.dataset.stages = list(config.dataset.stages)
-        if config.dataset.train.loss is None and dataset.opens is EncodedSequences and config.recipe.name != "paper":
-            config.dataset.train.loss = composed.dataset.train.loss = config.recipe.loss
+    """Return the stages of the dataset; where the configuration leaves them or the loss of next items open, the dataset
+    and the recipe say them."""
+    settings = config.dataset
+    dataset = make_dataset(config) if settings.stages is None or settings.train.loss is None else None
+    if dataset is not None and settings.train.loss is None and dataset.opens is EncodedSequences:
+        settings.train.loss = composed.dataset.train.loss = config.recipe.loss
+    if dataset is not None and settings.stages is None:
+        settings.stages = list(dataset.stages)
+        composed.dataset.stages = list(settings.stages)
         check_stage_settings(config)
-    return config.dataset.stages
+    return settings.stages or []
 
 
 def run_path(config: Config) -> Path:

@@ -184,6 +184,11 @@ class AmeirDataModule(LightningDataModule):
         return {split: len(rows) for split, rows in self.encoded.splits.items()}
 
     @property
+    def epoch_rows(self) -> int:
+        """Rows that an epoch trains on: train rows, or the clips of the users' sequences."""
+        return len(self._train_rows)
+
+    @property
     def warnings(self) -> list[str]:
         """What was found while encoding that makes numbers look better than they are, a sentence each."""
         return list(self.encoded.manifest.get("warnings", []))

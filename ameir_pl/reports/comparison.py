@@ -113,8 +113,8 @@ def _line(model: str, found: Sequence[Trained]) -> Line:
 
 
 def _read_an_epoch(one: Trained) -> int:
-    """Return the training rows that an epoch reads: whole batches."""
-    rows = int(one.metrics["rows"]["train"])
+    """Return the training rows, or clips of users' sequences, that an epoch reads: whole batches."""
+    rows = int(one.metrics.get("clips") or one.metrics["rows"]["train"])
     batch = min(one.settings.get("batch_size", rows), rows) or 1
     return rows // batch * batch
 

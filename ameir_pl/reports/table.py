@@ -36,6 +36,8 @@ def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, 
         "versions": {"ameir_pl": __version__, "torch": version("torch"),
                      "pytorch_lightning": version("pytorch-lightning"), "python": platform.python_version()}}
     metrics |= reference(problem.data)
+    if problem.data.epoch_rows != problem.data.rows["train"]:
+        metrics["clips"] = problem.data.epoch_rows
     if problem.data.warnings:
         metrics["warnings"] = problem.data.warnings
     planted = planted or known.get("planted")

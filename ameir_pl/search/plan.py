@@ -7,6 +7,33 @@ from collections.abc import Sequence
 
 from ameir_pl.search.problem import Problem
 
+FEWEST = 1000
+"""Updates below which a next-item model knows little: on Amazon Beauty half of them are below a model without any
+block, twice as many above (docs/results.md)."""
+
+
+def warning_of_updates(problem: Problem, stages: Sequence[int], batches: int, *, finetunes: bool) -> str | None:
+    """Return a warning where next items are trained with too few updates to learn, None where they are not.
+
+    Args:
+        problem: the search.
+        stages: those that will run.
+        batches: of an epoch.
+        finetunes: whether the final models are trained behind them.
+    """
+    if problem.schema.task != "retrieval":
+        return None
+    asked = {"the supernet": problem.budget.stage1_epochs if 1 in stages else None,
+             "a final model": problem.budget.finetune_epochs if finetunes else None}
+    few = [f"{round(epochs * batches):,} updates of {what}" for what, epochs in asked.items()
+           if epochs is not None and epochs * batches < FEWEST]
+    if not few:
+        return None
+    clips = ("recipe=best (or dataset.train.clips=auto) makes an epoch of all places of a user's sequence, not of one; "
+             "or take" if problem.data.epoch_rows == problem.data.rows["train"] else "Take")
+    return (f"Warning: {' and '.join(few)} are too few to learn next items, which takes {FEWEST:,} or more: {clips} a "
+            "larger budget.")
+
 
 def plan_line(problem: Problem, stages: Sequence[int], batch_size: int, *, finetunes: bool,
               batches: int | None = None, accumulated: int = 1, most: int | None = None) -> str:

@@ -136,6 +136,11 @@ class Data(Protocol):
         ...
 
     @property
+    def epoch_rows(self) -> int:
+        """Return the rows that an epoch trains on: train rows, or clips of users' sequences."""
+        ...
+
+    @property
     def warnings(self) -> list[str]:
         """Return what has to be known of the data beside every number."""
         ...

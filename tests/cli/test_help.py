@@ -45,7 +45,7 @@ def test_every_choice_of_every_group_is_listed_with_what_it_is() -> None:
             assert any(path.stem in line.split()[:2] and comments(path)[0] in line for line in text.splitlines())
     assert "  * movielens" in text and "  * dnn" in text and "paper/beauty_3" in text
     assert "\nmodel=" not in help_text("ameir search", "", "search")
-    beauty = help_text("ameir search", "", "search", ["dataset=beauty", "budget=demo"])
+    beauty = help_text("ameir search", "", "search", ["dataset=beauty", "budget=demo", "recipe=paper"])
     assert "* beauty" in beauty and "of dataset=beauty, in place of the above" in beauty and "samples: 60" in beauty
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ameir_pl.search.plan import plan_line
+from ameir_pl.search.plan import plan_line, warning_of_updates
 from ameir_pl.search.problem import Budget
 
 WIDE = "1,560 updates, up to 2,000 candidates, then the best 5 up to 780 updates each"
@@ -35,3 +35,23 @@ def test_limits_count() -> None:
                                    data=SimpleNamespace(rows={"train": 5_000, "valid": 500}))
     line = plan_line(problem, (1,), 500, finetunes=True, batches=5, accumulated=2, most=8)
     assert "stage 1: 6 updates" in line and "up to 3 updates each" in line and "up to 8 updates a model" in line
+
+
+def next_items(task: str = "retrieval", clips: int = 22_000, **budget: float) -> Any:
+    return SimpleNamespace(budget=Budget(**budget), schema=SimpleNamespace(task=task),  # type: ignore[arg-type]
+                           data=SimpleNamespace(rows={"train": 22_000}, epoch_rows=clips))
+
+
+def test_too_few_updates_for_next_items_are_said_with_what_makes_them_enough() -> None:
+    few = next_items(stage1_epochs=8, finetune_epochs=15)
+    line = warning_of_updates(few, (1,), 43, finetunes=True)
+    assert line == ("Warning: 344 updates of the supernet and 645 updates of a final model are too few to learn next "
+                    "items, which takes 1,000 or more: recipe=best (or dataset.train.clips=auto) makes an epoch of all "
+                    "places of a user's sequence, not of one; or take a larger budget.")
+    line = warning_of_updates(few, (1,), 43, finetunes=False)
+    assert line is not None and "344 updates of the supernet are too few" in line
+    line = warning_of_updates(next_items(clips=130_000, stage1_epochs=0.5), (1,), 512, finetunes=False)
+    assert line is not None and "or more: Take a larger budget." in line
+    assert warning_of_updates(next_items(clips=130_000, stage1_epochs=2, finetune_epochs=3), (1,), 512,
+                              finetunes=True) is None
+    assert warning_of_updates(next_items("ctr", stage1_epochs=8), (1,), 43, finetunes=True) is None
