@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from ameir_pl.baselines.blocks import plain
 from ameir_pl.cli import compare, derive, evaluate, search, train
@@ -15,6 +16,7 @@ from ameir_pl.cli.engine import LightningEngine
 from ameir_pl.cli.setup import make_dataset
 from ameir_pl.errors import AmeirError, NotFinite
 from ameir_pl.export.bundle import read_bundle
+from tests.data.noise import write_noise
 from tests.tiny import Tiny, contents, numbers
 
 
@@ -149,3 +151,18 @@ def test_a_graph_whose_loss_is_no_number_is_the_worst(tiny: Tiny, monkeypatch: p
                               "model.options.epochs=0.5"))
     assert metrics["models"]["AUTOCTR"]["found"]["blocks"] == plain(seen[1].graph) != plain(seen[0].graph)
     assert "This one is the worst: trial/autoctr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("recipe", "loss"), [("best", "sampled_softmax"), ("paper", "sampled_bce")])
+def test_a_table_of_next_items_is_trained_as_its_recipe_says(recipe: str, loss: str, tmp_path: Path,
+                                                             capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_noise(tmp_path, "table", 20, 150, 12)
+    arguments = ["dataset=table", f"dataset.source={source}", f"recipe={recipe}", "model=pop", "run=pop", "logger=csv",
+                 f"paths.data={tmp_path / 'data'}", f"paths.runs={tmp_path / 'runs'}"]
+    metrics = train.main(arguments)
+    (config,) = (tmp_path / "runs").rglob("config.yaml")
+    saved = OmegaConf.load(config)
+    assert saved.dataset.train.loss == loss and saved.recipe.name == recipe
+    assert metrics.get("clips") == (20 * 9 if recipe == "best" else None)  # of 12 items two are held out
+    train.main(arguments)
+    assert "This run is finished" in capsys.readouterr().err
