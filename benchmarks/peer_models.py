@@ -106,7 +106,7 @@ def _encoded(shape: str, folder: Path) -> tuple[Any, dict[str, Any]]:
     name = SHAPES[shape].dataset
     source = generated(folder, name, SHAPES[shape].rows)
     config, _ = load_config("train", [f"dataset={name}", f"dataset.source={source}", f"paths.data={folder}",
-                                      "logger=csv"])
+                                      "logger=csv", "recipe=paper"])
     encoded = make_dataset(config).prepare()
     schema, model, train = encoded.schema, config.dataset.model, config.dataset.train
     return encoded, {

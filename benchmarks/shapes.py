@@ -65,8 +65,10 @@ def application(shape: str, folder: Path, *overrides: str, rows: int | None = No
     folder.mkdir(parents=True, exist_ok=True)
     source = generated(folder, SHAPES[shape].dataset, rows or SHAPES[shape].rows)
     runs = folder / f"runs-{os.getpid()}"
+    # As peers train: one clip of a user an epoch.
     config, composed = load_config("train", [f"dataset={SHAPES[shape].dataset}", f"dataset.source={source}",
-                                             f"paths.data={folder}", f"paths.runs={runs}", "logger=csv", *overrides])
+                                             f"paths.data={folder}", f"paths.runs={runs}", "logger=csv", "recipe=paper",
+                                             *overrides])
     try:
         with open_session(config, composed, "train") as session:
             yield session
