@@ -203,7 +203,7 @@ def memory(folder: Path, samples: int, rows: int) -> None:
              for r in (rows // 2, rows)]
     show("Scoring step 1 on the Beauty shape", ("candidates", "rows", "peak, MB", "seconds", "results, MB"),
          [(n, r, c["peak_mb"], c["seconds"], n * r * 4 / 1e6) for n, r, c in found])
-    json_line("score memory", [{"candidates": n, "rows": r, **c} for n, r, c in found])
+    json_line("score memory", {"points": [{"candidates": n, "rows": r, **c} for n, r, c in found]})
 
 
 def main() -> None:
