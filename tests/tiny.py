@@ -11,7 +11,8 @@ from typing import Any
 BUDGET = ("budget.stage1_epochs=1", "budget.cycle_epochs=1", "budget.stage3_epochs=1", "budget.samples=6",
           "budget.top=2", "budget.top_epochs=1", "budget.cycles=2", "budget.keep=6", "budget.finetune_epochs=2",
           "budget.valid_rows=100", "budget.calibration_rows=100", "budget.patience=1", "budget.paths=150",
-          "interaction_search=evolution", "narrowing.updates=4", "narrowing.repeats=2")
+          "budget.least_updates=0", "budget.patient_updates=0",
+          "inherit=true", "interaction_search=evolution", "narrowing.updates=4", "narrowing.repeats=2")
 SIZES = ("dataset.model.embedding_size=4", "dataset.train.batch_size=128", "dataset.max_len=6", "logger=csv")
 MODELS = {"movielens": ("dataset.model.blocks=3", "dataset.model.hidden_layers=2", "dataset.model.interactions=5",
                         "dataset.model.mlp=[32,16]", "dataset.model.block_dropout=0.1",

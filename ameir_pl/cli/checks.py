@@ -36,8 +36,10 @@ LEAST = {
     "recipe.embedding_dropout": 0, "recipe.block_dropout": 0,
     "budget.stage1_epochs": 0.01, "budget.cycle_epochs": 0.01, "budget.stage3_epochs": 0.01, "budget.samples": 1,
     "budget.valid_rows": 1, "budget.calibration_rows": 1, "budget.top": 1, "budget.top_epochs": 0, "budget.cycles": 1,
-    "budget.keep": 1, "budget.paths": 1, "budget.finetune_epochs": 1, "budget.patience": 1,
-    "dataset.model.embedding_bound": 0.001, "narrowing.highest_order": 2, "narrowing.most_candidates": 1,
+    "budget.keep": 1, "budget.paths": 1, "budget.finetune_epochs": 1, "budget.patience": 1, "budget.least_updates": 0,
+    "budget.patient_updates": 0,
+    "dataset.model.embedding_bound": 0.001, "dataset.model.supernet_bound": 0.001,
+    "narrowing.highest_order": 2, "narrowing.most_candidates": 1,
     "narrowing.updates": 1, "narrowing.repeats": 1,
     "narrowing.size": 1, "narrowing.rate": 0, "narrowing.l2": 0, "narrowing.most_rows": 1,
     "finetuning.warmup": 0, "checkpoint.every_steps": 1, "checkpoint.every_minutes": 0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ameir_pl.search.problem import Budget, ModelSettings, Narrowing, SpaceSettings
+from ameir_pl.search.settings import Budget, ModelSettings, Narrowing, SpaceSettings
 
 
 @dataclass

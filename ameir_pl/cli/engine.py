@@ -33,7 +33,8 @@ from ameir_pl.models.ameir import Ameir
 from ameir_pl.objectives.base import Objective
 from ameir_pl.search.evaluator import CandidateScorer
 from ameir_pl.search.journal import Journal, Phase, signature
-from ameir_pl.search.problem import CONSTANT, Data, Fit, Recipe, SupernetFit
+from ameir_pl.search.problem import CONSTANT, Data, Fit, SupernetFit
+from ameir_pl.search.settings import Recipe
 from ameir_pl.space.sampling import Rounds
 from ameir_pl.stopping import gently, requested
 from ameir_pl.tasks.fit import FitTask, OptimizerFactory, SchedulerFactory

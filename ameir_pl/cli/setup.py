@@ -234,11 +234,13 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
                                                                             config.finetuning.warmup),
         shared_l2=config.shared_l2,
         detect_anomaly=config.detect_anomaly, limits=limits, profiles=path / "profile")
+    batches = limits.batches("train", len(data.train_dataloader()))
+    budget = config.budget.for_epochs_of(max(batches // limits.accumulated, 1))
     folder = RunFolder(path, schema.fingerprint(), settings_fingerprint(composed),
                        " ".join(["ameir search", named_run(config),
                                  *([setting("budget", config.budget.name)] if config.budget.name != "paper" else [])]))
     problem = Problem(schema=schema, data=data, objective=objective, engine=engine, folder=folder, journal=journal,
-                      model=config.dataset.model, budget=config.budget, space=config.space,
+                      model=config.dataset.model, budget=budget, space=config.space,
                       stages=tuple(search_stages), seed=config.seed, overwrite=config.overwrite,
                       baseline=partial(make_baseline, config=config, schema=schema),
                       measure_test=config.measure_test,

@@ -20,8 +20,8 @@ from ameir_pl.models.sharing import DiceStatistics, dice_statistics_each, predic
 from ameir_pl.objectives.base import Objective
 from ameir_pl.progress import Meter, console
 from ameir_pl.search.journal import Phase
-from ameir_pl.search.problem import Budget
 from ameir_pl.search.racing import Race
+from ameir_pl.search.settings import Budget
 from ameir_pl.space.architecture import Architecture
 
 KEEP = 250

@@ -15,7 +15,8 @@ from ameir_pl.search.assembly import stage_model
 from ameir_pl.search.evaluator import CandidateScorer, race_of, raced
 from ameir_pl.search.finalists import Ranking, write_stage
 from ameir_pl.search.narrowing import narrow
-from ameir_pl.search.problem import Narrowing, Problem
+from ameir_pl.search.problem import Problem
+from ameir_pl.search.settings import Narrowing
 from ameir_pl.space.architecture import Architecture, Interaction
 from ameir_pl.space.sampling import InteractionRounds
 

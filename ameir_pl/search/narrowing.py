@@ -14,7 +14,8 @@ import torch
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.interaction_ranker import InteractionRanker
 from ameir_pl.progress import console
-from ameir_pl.search.problem import Narrowing, Problem, Recipe
+from ameir_pl.search.problem import Problem
+from ameir_pl.search.settings import Narrowing, Recipe
 from ameir_pl.space.architecture import Interaction, canonical_interactions
 
 PATIENCE = 3

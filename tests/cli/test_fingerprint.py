@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from ameir_pl.cli import train
 from ameir_pl.cli.compose import load_config, raw_config
 from ameir_pl.cli.config import CONFIGS, RESULT_KEYS, TRAIN_KEYS
-from ameir_pl.cli.fingerprint import NO_EFFECT, counted, differences, settings_fingerprint
+from ameir_pl.cli.fingerprint import LATER, NO_EFFECT, counted, differences, settings_fingerprint
 from ameir_pl.cli.trainer_keys import DEFAULTS, INSTEAD, WORKS, check_trainer
 from ameir_pl.errors import AmeirError
 from tests.tiny import Tiny
@@ -112,15 +112,25 @@ def test_one_batch_is_not_all_of_them() -> None:
         assert differences(counted(one), counted(share))
 
 
+EARLIER = ["interaction_search=evolution", "shared_l2=false", "finetuning.peak=null", "budget.least_updates=0",
+           "budget.patient_updates=0", "dataset.model.embedding_bound=0.05", "dataset.model.supernet_bound=0.05"]
+"""What settings of today did when there was no choice."""
+
+
 def test_plain_settings_have_the_fingerprint_of_earlier_versions() -> None:
-    values = {key: OmegaConf.select(whole("search"), key) for key in RESULT_KEYS}
+    earlier = raw_config("search", EARLIER)
+    OmegaConf.resolve(earlier)
+    values = {key: OmegaConf.select(earlier, key) for key in RESULT_KEYS}
     values = {key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
               for key, value in values.items() if value is not None or not key.startswith("trainer.")}
+    for key in LATER:  # which they did not have
+        group, _, name = key.rpartition(".")
+        values.get(group, {}).pop(name, None)
     before = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    assert settings_fingerprint(whole("search")) == before
+    assert settings_fingerprint(earlier) == before != settings_fingerprint(whole("search"))
     for more in ("callbacks.progress=null", "+trainer.max_steps=-1", "+trainer.limit_train_batches=1.0", "logger=csv",
                  "detect_anomaly=true", "+trainer.profiler=simple"):
-        assert settings_fingerprint(raw_config("search", [more])) == before, more
+        assert settings_fingerprint(raw_config("search", [*EARLIER, more])) == before, more
 
 
 SMOKE = ("+trainer.max_steps=2", "+trainer.limit_val_batches=1", "+trainer.overfit_batches=1",

@@ -11,7 +11,7 @@ import pytest
 from ameir_pl.cli import search
 from ameir_pl.errors import AmeirError
 from ameir_pl.search.narrowing import children, first_candidates
-from ameir_pl.search.problem import Narrowing
+from ameir_pl.search.settings import Narrowing
 from ameir_pl.space.architecture import Interaction
 from tests.tiny import Tiny
 

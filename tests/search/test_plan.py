@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ameir_pl.search.plan import plan_line, warning_of_updates
-from ameir_pl.search.problem import Budget
+from ameir_pl.search.settings import Budget
 
 WIDE = "1,560 updates, up to 2,000 candidates, then the best 5 up to 780 updates each"
 ROWS = "on 80,000 train rows, scoring on 9,000 validation rows"
