@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ameir_pl.baselines.base import OwnLoss
 from ameir_pl.batch import Batch
 from ameir_pl.models import interaction_ranker
 from ameir_pl.models.interaction_ranker import InteractionRanker
@@ -85,6 +86,14 @@ def test_candidates_in_parts_have_the_same_gradients(monkeypatch: pytest.MonkeyP
         found.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
     assert found[0].keys() == found[1].keys()
     assert all(torch.allclose(g, found[1][n], atol=1e-6) for n, g in found[0].items())
+
+
+def test_an_update_reads_some_of_the_rows() -> None:
+    model, batch = ranker(5, dropout=0.0).eval(), rows(interaction_ranker.ROWS + 100, 4)
+    first = batch[slice(0, interaction_ranker.ROWS)]
+    assert isinstance(model, OwnLoss)
+    expected = F.binary_cross_entropy_with_logits(model(first), first.label)
+    assert torch.allclose(model.training_loss(batch, lambda output: output.sum()), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("planted", [("b", "d"), ("a", "c", "e")])
