@@ -25,8 +25,10 @@ READOUT = 0.1
 ROWS = 512
 """Rows of a batch that an update reads. What it costs grows with rows times candidates, of which Criteo's fields give
 2,925; and an update of more rows is worth little more."""
-AT_ONCE = 1 << 25
+AT_ONCE = 1 << 22
 """Numbers of products (rows x candidates x K) that are kept for the backward pass; more are made again in it."""
+PART = 1 << 19
+"""Numbers that are made at a time where there are more: they stay in a processor's cache."""
 
 
 class InteractionRanker(nn.Module):
@@ -75,21 +77,29 @@ class InteractionRanker(nn.Module):
         rows, size = x.fields.shape[0], self.weight.shape[1]
         active = torch.rand(rows, len(self.candidates), device=x.fields.device) < ACTIVE if self.training else None
         logits = self.base.predict(x, self.base.architecture)
-        at_once = max(AT_ONCE // max(rows * size, 1), 1)
-        if len(self.candidates) <= at_once or not torch.is_grad_enabled():
+        if not torch.is_grad_enabled():
+            return logits + self.contributions(x.fields).sum(1)
+        if rows * len(self.candidates) * size <= AT_ONCE:
             return logits + self._sum(x.fields, 0, len(self.candidates), active)
-        for begin in range(0, len(self.candidates), at_once):
-            end = min(begin + at_once, len(self.candidates))
+        for begin, end in self._parts(rows):
             logits = logits + checkpoint(self._sum, x.fields, begin, end, active, use_reentrant=False)
         return logits
 
-    def contributions(self, fields: Tensor, begin: int = 0, end: int | None = None) -> Tensor:
-        """Return ``w_c · p_c`` (B, C) of the candidates from ``begin`` to ``end``, given e_b (B, N, K)."""
-        which = torch.arange(begin, len(self.candidates) if end is None else end, device=fields.device)
-        return torch.einsum("bck,ck->bc", self.products(fields, which), self.weight[which])
+    def contributions(self, fields: Tensor) -> Tensor:
+        """Return ``w_c · p_c`` (B, C) of all candidates, given e_b (B, N, K)."""
+        return torch.cat([self._some(fields, begin, end) for begin, end in self._parts(fields.shape[0])], 1)
+
+    def _parts(self, rows: int) -> list[tuple[int, int]]:
+        """Return the candidates in parts: where each begins and ends."""
+        many, number = max(PART // max(rows * self.weight.shape[1], 1), 1), len(self.candidates)
+        return [(begin, min(begin + many, number)) for begin in range(0, number, many)]
+
+    def _some(self, fields: Tensor, begin: int, end: int) -> Tensor:
+        which = torch.arange(begin, end, device=fields.device)
+        return torch.einsum("bck,ck->bc", self.products(fields, which), self.weight[begin:end])
 
     def _sum(self, fields: Tensor, begin: int, end: int, active: Tensor | None) -> Tensor:
-        parts = self.contributions(fields, begin, end)
+        parts = self._some(fields, begin, end)
         return (parts if active is None else parts * active[:, begin:end] / ACTIVE).sum(1)
 
     @torch.no_grad()
