@@ -56,7 +56,7 @@ def narrow(problem: Problem, settings: Narrowing, wanted: int) -> Narrowed:
     gains: tuple[float, ...] = ()
     while True:
         number = len(rounds) + 1
-        repeats = settings.repeats if len(candidates) <= FEW else min(settings.repeats, 2)
+        repeats = trainings_of(len(candidates), settings)
         found = [gains_of(problem, settings, candidates, valid, f"stage2/round{number}.{repeat}", linear=not repeat % 2)
                  for repeat in range(1, repeats + 1)]
         mean = torch.stack(found).mean(0).tolist()
@@ -93,6 +93,11 @@ def children(parents: Sequence[Interaction], fields: Sequence[str], settings: Na
         newest = [(*parent, field) for parent in newest for field in fields if field not in parent]
         made += newest
     return canonical_interactions(made)
+
+
+def trainings_of(candidates: int, settings: Narrowing) -> int:
+    """Return how many rankers a round of so many candidates trains."""
+    return settings.repeats if candidates <= FEW else min(settings.repeats, 2)
 
 
 def gains_of(problem: Problem, settings: Narrowing, candidates: Sequence[Interaction], valid: Sequence[Any],

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ameir_pl.search.narrowing import first_candidates, trainings_of
 from ameir_pl.search.problem import Problem
+from ameir_pl.search.settings import Narrowing
 
 FEWEST = 1000
 """Updates below which a next-item model knows little: on Amazon Beauty half of them are below a model without any
@@ -64,10 +66,23 @@ def plan_line(problem: Problem, stages: Sequence[int], batch_size: int, *, finet
         return f"{updates(epochs)} updates, up to {budget.samples:,} candidates{finalists}"
 
     about = {1: supernet(budget.stage1_epochs), 3: supernet(budget.stage3_epochs),
-             2: f"{budget.cycles} cycles of {updates(budget.cycle_epochs)} updates"}
+             2: f"{budget.cycles} cycles of {updates(budget.cycle_epochs)} updates" if problem.narrowing is None else
+             narrowing_line(problem, problem.narrowing)}
     parts = [f"stage {stage}: {about[stage]}" for stage in stages]
     if finetunes:
         parts.append(f"finetuning: up to {updates(budget.finetune_epochs)} updates a model")
     cheaper = "" if budget.name != "paper" else ". This is the paper's effort: budget=demo takes minutes"
     return (f"budget={budget.name} on {rows['train']:,} train rows, scoring on {scored:,} validation rows: "
             f"{'; '.join(parts) or 'nothing is left to do'}{cheaper if parts else ''}.")
+
+
+def narrowing_line(problem: Problem, settings: Narrowing) -> str:
+    """Return what step 2's narrowing takes: candidates, and trainings of how many updates."""
+    candidates, grown = first_candidates(problem.schema.field_names, settings)
+    left = len(candidates)
+    trainings = trainings_of(left, settings)
+    while (left := max(left // 2, problem.model.interactions)) > problem.model.interactions:
+        trainings += trainings_of(left, settings)
+    least = "" if grown else "at least "
+    return (f"{len(candidates):,} interactions narrowed down in {least}{trainings} trainings of up to "
+            f"{settings.updates:,} updates")
