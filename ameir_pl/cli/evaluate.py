@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
-from ameir_pl.cli.derive import bundle_state
+from ameir_pl.cli.derive import run_model
 from ameir_pl.cli.setup import open_session
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import read_bundle
@@ -27,7 +27,7 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     if bundle.model.schema != problem.schema:
         raise AmeirError(f"{folder} was made with another schema than the data have now; derive it again.")
     if bundle.state != "trained" and all(problem.folder.stage(s).exists() for s in problem.stages):
-        bundle_state(session, config, bundle.variant)  # raises for a model that the stages have left behind
+        run_model(session, config, bundle.variant)  # raises for a model that the stages have left behind
     with session:
         valid, test, full = measure(problem, bundle.model)
         path = problem.folder.path / METRICS

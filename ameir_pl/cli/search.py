@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from ameir_pl import ranks
 from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
-from ameir_pl.cli.derive import chosen_variant, derive_bundle
+from ameir_pl.cli.derive import derive_bundle, derived_variant, write_result
 from ameir_pl.cli.finetune import finetune_variants, finished
 from ameir_pl.cli.setup import Session, fill_stages, open_session
 from ameir_pl.cli.trainer_keys import Limits
@@ -49,13 +49,14 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     session = open_session(config, composed, "search", stages)
     problem = session.problem
     if stage == "all":
-        chosen_variant(session, config)
+        derived_variant(session, config)
     else:
         require_earlier(problem, stages[0])
     if ranks.agreed(stage == "all" and not config.overwrite and finished(session, config)):
         metrics = read_metrics(problem.folder.path / METRICS)
         if unfinished(problem.journal.path):  # killed when all was written
             with session:
+                write_result(session, config)
                 problem.journal.drop()
         show(metrics, [problem.folder.path / METRICS, problem.folder.path / "model"])
         console().print("This run is finished; nothing was trained. overwrite=true makes it again, run=… another.")
@@ -72,6 +73,7 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
             console().print(warning, markup=False)
         for number in stages:
             run_stage(problem, number)
+            write_result(session, config)
         if stage != "all":
             return show_stage(session, stages[0])
         derive_bundle(session, config)

@@ -38,6 +38,10 @@ class Objective(Protocol):
         """Return ``fitness`` alone, over all rows of all batches."""
         ...
 
+    def difference(self, first: dict[str, Tensor], second: dict[str, Tensor]) -> tuple[float, float]:
+        """Return the ``fitness`` of a model minus that of another one on the same rows, and its standard error."""
+        ...
+
 
 def make_objective(schema: Schema, loss: str, metrics: Sequence[str] = (), item_shares: Tensor | None = None
                    ) -> Objective:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
 from ameir_pl.objectives.grouped_auc import GroupedAUC
+from ameir_pl.objectives.paired import auc_difference
 
 
 class Ctr:
@@ -54,6 +55,11 @@ class Ctr:
         """Return the AUC alone."""
         logit, label = _joined(predictions)
         return auc(logit, label > 0)
+
+    def difference(self, first: dict[str, Tensor], second: dict[str, Tensor]) -> tuple[float, float]:
+        """Return how much higher the first model's AUC is than the second's, and the standard error of that."""
+        logit, label = _joined([first])
+        return auc_difference(logit, second["logit"], label > 0)
 
 
 def _joined(predictions: Sequence[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:

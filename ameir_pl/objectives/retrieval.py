@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ameir_pl import ranks
 from ameir_pl.batch import Batch
+from ameir_pl.objectives.paired import mean_difference
 from ameir_pl.schema import OOV, PAD
 
 CUTOFFS = (("hr", 1), ("hr", 5), ("ndcg", 5), ("hr", 10), ("ndcg", 10))
@@ -96,14 +97,23 @@ class Retrieval:
                 continue
             ranks = torch.cat([p[name] for p in predictions]).double()
             for metric, cutoff in CUTOFFS:
-                hit = (ranks <= cutoff).double()
-                gain = hit if metric == "hr" else hit / torch.log2(ranks + 1)
-                result[f"{prefix}{metric}@{cutoff}"] = gain.mean().item()
+                result[f"{prefix}{metric}@{cutoff}"] = gain(ranks, metric, cutoff).mean().item()
         return result
 
     def score(self, predictions: Sequence[dict[str, Tensor]]) -> float:
         """Return ``ndcg@5`` among the sampled negatives."""
         return self.metrics([{"rank": p["rank"]} for p in predictions])[self.fitness]
+
+    def difference(self, first: dict[str, Tensor], second: dict[str, Tensor]) -> tuple[float, float]:
+        """Return how much higher the first model's ``ndcg@5`` is than the second's, and the standard error of that."""
+        metric, cutoff = self.fitness.split("@")
+        return mean_difference(*(gain(one["rank"].double(), metric, int(cutoff)) for one in (first, second)))
+
+
+def gain(ranks: Tensor, metric: str, cutoff: int) -> Tensor:
+    """Return what each row (B,) adds to ``hr`` or ``ndcg`` at ``cutoff``, by its rank from 1."""
+    hit = (ranks <= cutoff).double()
+    return hit if metric == "hr" else hit / torch.log2(ranks + 1)
 
 
 def rank(positive: Tensor, others: Tensor) -> Tensor:

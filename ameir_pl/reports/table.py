@@ -20,12 +20,24 @@ from ameir_pl.search.problem import Problem
 from ameir_pl.search.run_folder import read_sealed
 
 METRICS = "metrics.json"
+CHOSEN = " *"
+"""Behind the name of the run's model in the closing table."""
 
 
 def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, Any]],
-                   seconds: dict[str, float], planted: dict[str, Any] | None = None) -> dict[str, Any]:
+                   seconds: dict[str, float], planted: dict[str, Any] | None = None, model: str | None = None,
+                   choice: dict[str, Any] | None = None) -> dict[str, Any]:
     """Merge results into the run's ``metrics.json`` and return all of it; models not named stay as they were.
-    ``planted`` is there where the data were generated (:func:`~ameir_pl.reports.planted.against_truth`)."""
+
+    Args:
+        problem: of the run.
+        protocol: how the dataset is split and measured.
+        models: rows by name.
+        seconds: of the parts of the command.
+        planted: where the data were generated (:func:`~ameir_pl.reports.planted.against_truth`).
+        model: the row of a search that is the run's model; None: as it was.
+        choice: how it was chosen (:class:`~ameir_pl.search.choosing.Choice`).
+    """
     path = problem.folder.path / METRICS
     known = read_metrics(path) if path.exists() else {}
     metrics = {
@@ -35,6 +47,9 @@ def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, 
         "seconds": {**known.get("seconds", {}), **{k: round(v, 2) for k, v in seconds.items()}},
         "versions": {"ameir_pl": __version__, "torch": version("torch"),
                      "pytorch_lightning": version("pytorch-lightning"), "python": platform.python_version()}}
+    for key, value in (("model", model), ("choice", choice)):
+        if value or key in known:
+            metrics[key] = value or known[key]
     metrics |= reference(problem.data)
     if problem.data.epoch_rows != problem.data.rows["train"]:
         metrics["clips"] = problem.data.epoch_rows
@@ -68,7 +83,8 @@ def show(metrics: dict[str, Any], written: list[Path]) -> None:
     columns = [(split, name) for split, names in splits.items() for name in names]
     header = ["model", *(f"{split.replace('_', ' ')}\n{LABELS.get(name, name.upper())}" for split, name in columns),
               "params", "embed-\nding", "seconds"]
-    rows = [[model, *(_cell(metrics, row, split, name) for split, name in columns), f"{row['params']:,}",
+    rows = [[model + (CHOSEN if model == metrics.get("model") else ""),
+             *(_cell(metrics, row, split, name) for split, name in columns), f"{row['params']:,}",
              f"{row['embedding_params']:,}", f"{row['seconds']:.1f}"] for model, row in models.items()]
     below = [_below(name, values, columns) for name, values in reference_rows(metrics).items()]
     print_fitting(out, header, [*rows, *below], groups=[*map(len, splits.values()), 3], sections=[len(rows) - 1],
@@ -76,6 +92,8 @@ def show(metrics: dict[str, Any], written: list[Path]) -> None:
     total = sum(metrics["seconds"].values())
     parts = ", ".join(f"{name} {value:.0f}" for name, value in metrics["seconds"].items())
     out.print(f"Seconds: {parts}; together {total:.0f}.")
+    if metrics.get("model") in models:
+        out.print(f"{CHOSEN.strip()} The run's model: {metrics['choice']['why']}", markup=False)
     for warning in metrics.get("warnings", ()):
         out.print(f"Warning: {warning}", markup=False)
     for line in chance_notes(metrics):

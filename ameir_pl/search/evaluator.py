@@ -49,6 +49,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def evaluate(model: nn.Module, batches: Iterable[Batch], objective: Objective, full: bool = False) -> dict[str, float]:
     """Return the metrics of ``model(batch)`` over all rows of ``batches``; ranks share the rows of each batch."""
+    return objective.metrics(predicted(model, batches, objective, full))
+
+
+def predicted(model: nn.Module, batches: Iterable[Batch], objective: Objective, full: bool = False
+              ) -> list[dict[str, Tensor]]:
+    """Return the predictions of ``model(batch)`` for all rows of each of ``batches``, on every rank."""
     device = next(chain(model.parameters(), model.buffers())).device
     with evaluating(model):
         predictions = []
@@ -56,7 +62,7 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], objective: Objective, f
             part = batch[ranks.own_rows(len(batch))].to(device)
             own = objective.predictions(model, model(part), part, full=full)
             predictions.append(ranks.shared_rows(own, len(batch)))
-    return objective.metrics(predictions)
+    return predictions
 
 
 class CandidateScorer:
@@ -270,4 +276,5 @@ def say_whole(stage: str, size: int, samples: int) -> None:
                         "them are scored.")
 
 
-__all__ = ["CandidateScorer", "Predictions", "by_length", "evaluate", "evaluating", "race_of", "raced", "say_whole"]
+__all__ = ["CandidateScorer", "Predictions", "by_length", "evaluate", "evaluating", "predicted", "race_of", "raced",
+           "say_whole"]

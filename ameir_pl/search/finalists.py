@@ -14,7 +14,9 @@ from ameir_pl.architecture_file import write_architecture
 from ameir_pl.atomic import sha256, telling, write_sealed
 from ameir_pl.models.ameir import Ameir, Derived
 from ameir_pl.models.derive import derive
-from ameir_pl.search.evaluator import evaluate
+from ameir_pl.progress import console
+from ameir_pl.search.choosing import Entrant, choose, joined
+from ameir_pl.search.evaluator import predicted
 from ameir_pl.search.problem import Fit, Problem
 from ameir_pl.search.run_folder import SUPERNET, WINNER, save_weights
 from ameir_pl.space.architecture import Architecture
@@ -23,33 +25,46 @@ Ranking = Sequence[tuple[Architecture, float, int]]
 
 
 def best_of(problem: Problem, supernet: Ameir, ranking: Ranking, stage: int) -> tuple[Derived, list[dict[str, Any]]]:
-    """Finetune the ``budget.top`` candidates from inherited weights and return the best with everyone's results.
+    """Finetune the ``budget.top`` candidates from inherited weights and return the best, or a smaller one that all
+    validation rows do not tell from it (:func:`~ameir_pl.search.choosing.choose`), with everyone's results.
 
     With no epochs (``budget.top_epochs=0``) they are compared as they inherit.
     """
     calibration = problem.data.subset("train", problem.budget.calibration_rows, problem.seed)
-    best: tuple[float, Derived] | None = None
-    results = []
+    children: list[Derived] = []
+    entrants: list[Entrant] = []
+    results: list[dict[str, Any]] = []
     for place, (architecture, score, params) in enumerate(ranking[:problem.budget.top], 1):
         phase = f"stage{stage}/finalist{place}"
         problem.seeded(phase)
         child = derive(supernet, architecture)
         child.recompute_dice(calibration)
-        inherited = evaluate(child, problem.data.val_dataloader(), problem.objective)
+        predictions = _predictions(problem, child)
+        inherited = problem.objective.metrics([predictions])
         fit, tuned = Fit(0.0, 0, 0), inherited
         if problem.budget.top_epochs:
             fit = problem.engine.fit(child, epochs=problem.budget.top_epochs, patience=problem.budget.patience,
                                      start=inherited[problem.objective.fitness], phase=phase)
-            tuned = evaluate(child, problem.data.val_dataloader(), problem.objective)
-        fitness = tuned[problem.objective.fitness]
+            predictions = _predictions(problem, child)
+            tuned = problem.objective.metrics([predictions])
         results.append({"architecture": architecture.to_dict(), "score": score, "params": params,
                         "inherited": inherited, "finetuned": tuned, "epochs": fit.epochs,
                         "best_epoch": fit.best_epoch})
-        if best is None or fitness > best[0]:
-            best = (fitness, child)
-    if best is None:
+        children.append(child)
+        entrants.append(Entrant(f"finalist {place}", params, predictions))
+    if not children:
         raise RuntimeError(f"stage {stage} ranked no candidate")
-    return best[1], results
+    choice = choose(entrants, problem.objective)
+    for place, (result, entrant) in enumerate(zip(results, entrants, strict=True)):
+        told = choice.scores[entrant.name]
+        result["chosen"] = place == choice.place
+        result.update({key: told[key] for key in ("below_best", "error") if key in told})
+    console().print(f"stage{stage}: {choice.why}", markup=False)
+    return children[choice.place], results
+
+
+def _predictions(problem: Problem, model: Derived) -> dict[str, Tensor]:
+    return joined(predicted(model, problem.data.val_dataloader(), problem.objective))
 
 
 def write_stage(problem: Problem, folder: Path, stage: int, *, supernet: Ameir, ranking: Ranking,

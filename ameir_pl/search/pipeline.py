@@ -9,13 +9,11 @@ from typing import Any
 from torch import nn
 
 from ameir_pl import ranks
-from ameir_pl.architecture_file import write_architecture
 from ameir_pl.baselines.base import CountsItems, CountsSequences, OwnLoss
 from ameir_pl.errors import AmeirError
 from ameir_pl.models.ameir import Derived
 from ameir_pl.models.cost import trainable_parameters
 from ameir_pl.progress import console
-from ameir_pl.search.assembly import best_so_far
 from ameir_pl.search.behavior_step import search_behavior
 from ameir_pl.search.evaluator import evaluate
 from ameir_pl.search.finding import found
@@ -100,7 +98,6 @@ def run_stage(problem: Problem, stage: int) -> bool:
         problem.folder.check(stage)  # that it is finished is said of what is whole
         if any(f.name.startswith(f"stage{stage}.") for f in unfinished(problem.journal.path)):  # killed in between
             problem.journal.stage_done(stage)
-        write_architecture(problem.folder.path / "architecture.yaml", best_so_far(problem))
         out.print(f"Stage {stage} is finished: {problem.folder.stage(stage)} (overwrite=true makes it again).")
         return False
     for earlier in problem.stages:
@@ -109,7 +106,6 @@ def run_stage(problem: Problem, stage: int) -> bool:
     STEPS[stage](problem)
     ranks.barrier()
     problem.journal.stage_done(stage)
-    write_architecture(problem.folder.path / "architecture.yaml", best_so_far(problem))
     out.print(f"Stage {stage} wrote {problem.folder.stage(stage)}.")
     return True
 

@@ -36,7 +36,7 @@ def test_metrics_json_has_the_documented_keys(finished: Tiny) -> None:
     metrics = json.loads((finished.folder() / "metrics.json").read_text())
     assert list(metrics)[-1] == "sha256"
     assert set(unsealed(metrics)) == {"dataset", "protocol", "seed", "rows", "models", "seconds", "versions", "clicks",
-                                      "constant"}
+                                      "constant", "model", "choice"}
     assert (metrics["dataset"], metrics["protocol"], metrics["seed"]) == ("movielens", "time split 80/10/10", 1)
     assert metrics["rows"] == {"train": 1200, "valid": 150, "test": 150}
     assert list(metrics["models"]) == ["DNN", "AMEIR-A", "AMEIR-B", "AMEIR-C"]
@@ -72,8 +72,12 @@ def test_logs_tell_what_happened(finished: Tiny) -> None:
 def test_the_assembled_architecture_is_that_of_the_stages(finished: Tiny) -> None:
     parts = [yaml.safe_load((finished.folder() / f"stage{n}/architecture.yaml").read_text()) for n in (1, 2, 3)]
     whole = {"blocks": parts[0]["blocks"], "interactions": parts[1]["interactions"], "mlp": parts[2]["mlp"]}
+    last = json.loads((finished.folder() / "metrics.json").read_text())["model"]
+    predefined = [{"units": units, "activation": "relu"} for units in (32, 16)]
+    parts_of = {"AMEIR-A": whole | {"interactions": [], "mlp": predefined}, "AMEIR-B": whole | {"mlp": predefined},
+                "AMEIR-C": whole}
     for name in ("architecture.yaml", "model/architecture.yaml"):
-        assert yaml.safe_load((finished.folder() / name).read_text()) == whole
+        assert yaml.safe_load((finished.folder() / name).read_text()) == parts_of[last]
     assert len(whole["blocks"]) == 3 and len(whole["interactions"]) == 5 and len(whole["mlp"]) == 2
 
 
@@ -107,13 +111,14 @@ def test_a_finished_run_trains_nothing(copied: Tiny, monkeypatch: pytest.MonkeyP
     assert search.main(copied("stage=all")) == unsealed(json.loads(metrics))
     out, err = capsys.readouterr()
     assert "nothing was trained" in err and "overwrite=true" in err and "AMEIR-C" in out
+    model = json.loads(metrics)["model"]
     for stage in (1, 2, 3):
         search.main(copied(f"stage={stage}"))
         assert f"Stage {stage} is finished" in capsys.readouterr().err
     derive.main(copied())
-    assert "AMEIR-C is derived" in capsys.readouterr().err
+    assert f"{model} is derived" in capsys.readouterr().err
     finetune.main(copied())
-    assert "AMEIR-C is finetuned" in capsys.readouterr().err
+    assert f"{model} is finetuned" in capsys.readouterr().err
     assert results(copied.folder()) == before
     assert (copied.folder() / "metrics.json").read_text() == metrics
 
@@ -127,12 +132,12 @@ def test_parts_of_epochs_and_finalists_as_they_inherit(tiny: Tiny) -> None:
     log = (tiny.folder() / "log.txt").read_text()
     for words in ("stage1/supernet: 4 batches", "stage2/cycle1: 2 batches", "stage3/supernet: 14 batches"):
         assert words in log  # an epoch has 9; 1.5 are two, of three quarters each
-    assert "finalist" not in log
+    assert "stage1/finalist" not in log
     for stage in (1, 3):
         finalists = json.loads((tiny.folder() / f"stage{stage}/summary.json").read_text())["finalists"]
         assert len(finalists) == 2
         assert all(f["finetuned"] == f["inherited"] and f["epochs"] == 0 for f in finalists)
-        best = max(finalists, key=lambda f: f["inherited"]["auc"])
+        best = next(f for f in finalists if f["chosen"])
         chosen = yaml.safe_load((tiny.folder() / f"stage{stage}/architecture.yaml").read_text())
         part = "blocks" if stage == 1 else "mlp"
         assert chosen[part] == best["architecture"][part]
