@@ -52,7 +52,8 @@ def test_models_and_seeds(finished: Tiny, copied: Tiny, monkeypatch: pytest.Monk
     assert "DNN (default) was finetuned" not in text, "no search found it"
     # What ran, not what the configuration has for supernets.
     assert "schedule=constant" in text and "scheduler=" not in text
-    assert "AMEIR-C (default) has supernets' schedule=CosineAnnealingLR" in text and "DNN (default) has" not in text
+    searched = "AMEIR-C (default) has schedule=WarmupCosineLR, supernets' schedule=CosineAnnealingLR"
+    assert searched in text and "DNN (default) has" not in text
     for row in metrics(copied, "compare.dnn.seed1")["models"].values():
         assert row["schedule"] == "constant" and 0 < row["train_seconds"] < row["seconds"]
     assert "| din |" in text and "AMEIR-C (default)" in capsys.readouterr().out

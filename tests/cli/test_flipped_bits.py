@@ -325,7 +325,8 @@ def test_commands_say_it(copied: Tiny, tmp_path: Path) -> None:
         back()
     search.main(copied("stage=all"))
     (run / "metrics.json").unlink()
-    assert "AMEIR-C" in evaluate.main(copied())["models"], "the advice helps"
+    name = read_bundle(run / "model").variant
+    assert name in evaluate.main(copied())["models"], "the advice helps"
 
     own = shutil.copytree(copied.data, tmp_path / "data")
     column = next((own / "encoded").glob("*/fields.npy"))
