@@ -55,7 +55,7 @@ def test_models_and_seeds(finished: Tiny, copied: Tiny, monkeypatch: pytest.Monk
     searched = "AMEIR-C (default) has schedule=WarmupCosineLR, supernets' schedule=CosineAnnealingLR"
     assert searched in text and "DNN (default) has" not in text
     for row in metrics(copied, "compare.dnn.seed1")["models"].values():
-        assert row["schedule"] == "constant" and 0 < row["train_seconds"] < row["seconds"]
+        assert row["schedule"] == "constant" and 0 < row["train_seconds"] < row["seconds"] + 0.006  # rounded to 0.01
     assert "| din |" in text and "AMEIR-C (default)" in capsys.readouterr().out
     alone = train.main(copied("model=din", "seed=3", "run=alone", "budget.finetune_epochs=1"))
     assert alone["models"]["DIN"]["test"] == metrics(copied, "compare.din.seed3")["models"]["DIN"]["test"]
