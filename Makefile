@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-ray reliability lint clean benchmark-peers
+.PHONY: help install demo test test-ray quality reliability lint clean benchmark-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: lint ## Check style and types, and run the tests
 test-ray: install ## Install Ray and run the tests that need it (minutes)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray
+
+quality: install ## Rerun small configurations and compare their metrics with what was measured (benchmarks/quality.yaml)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks quality
 
 reliability: install ## Kill, damage and soak for two hours; see docs/reliability.md
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray]'
