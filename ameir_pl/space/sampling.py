@@ -6,9 +6,11 @@ step, so every rank and every resumed run draws the same; nothing is carried in 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import count
 from math import gcd
 from random import Random
 from typing import Protocol, TypeVar
@@ -175,10 +177,37 @@ class InteractionRounds:
         return (replace(self.base, interactions=(rng.choice(self.candidates),)),)
 
 
+def ratio_period(stacks: Sequence[tuple[int, ...]]) -> int:
+    """Return the updates after which step 3 has come through a deck of ratios: in as many whole copies of all
+    ``stacks`` each first ratio has room for every stack that begins with it."""
+    firsts = Counter(stack[0] for stack in stacks)
+    copies = next(c for c in count(1) if c * len(stacks) % len(firsts) == 0
+                  and c * len(stacks) // len(firsts) >= max(firsts.values()))
+    return copies * len(stacks) // len(firsts)
+
+
+@lru_cache(maxsize=8)
+def _ratio_deck(key: str, stacks: tuple[tuple[int, ...], ...]) -> dict[int, tuple[tuple[int, ...], ...]]:
+    """Return by first ratio the stacks of one whole deck, one an update.
+
+    Each first ratio comes as often as any other, though few stacks begin with a small one. So each stack comes once,
+    and what is missing keeps the first ratio in the second layer: of two layers the second has exactly the ratios
+    that it has among all stacks, of more it comes near, as an even first layer has no room for so few narrow ones.
+    """
+    rng, updates = Random(key), ratio_period(stacks)
+    deck: dict[int, tuple[tuple[int, ...], ...]] = {}
+    for first in sorted({stack[0] for stack in stacks}):
+        own = [stack for stack in stacks if stack[0] == first]
+        level = [stack for stack in own if stack[1:2] in ((), (first,))]
+        whole, extras = divmod(updates - len(own), len(level))
+        deck[first] = tuple(shuffled([*own, *level * whole, *rng.sample(level, extras)], rng))
+    return deck
+
+
 @dataclass(frozen=True)
 class MlpRounds:
-    """Rounds of step 3: each ratio of the first layer once, deeper ratios uniform among those allowed, activations
-    by deck."""
+    """Rounds of step 3: each ratio of the first layer once, deeper ratios as they are among all MLPs, which scoring
+    draws from; activations by deck."""
 
     space: MlpSpace
     base: Architecture
@@ -201,11 +230,11 @@ class MlpRounds:
 
     def fair(self, step: int) -> tuple[Architecture, ...]:
         """Return the paths of one round."""
-        rng = Random(f"{self.seed}/ratios/{step}")
-        stacks = [[t] for t in shuffled(self.space.tenths, rng)]
-        for _ in range(1, self.space.depth):
-            for stack in stacks:
-                stack.append(rng.choice([t for t in self.space.tenths if t <= stack[-1]]))
+        everything = tuple(self.space.ratios())
+        number, position = divmod(step, ratio_period(everything))
+        deck = _ratio_deck(f"{self.seed}/ratios/{number}", everything)
+        stacks = [deck[first][position]
+                  for first in shuffled(self.space.tenths, Random(f"{self.seed}/ratios/{step}"))]
         activations = zip(*(deal(f"{self.seed}/mlp{i}", self.space.activations, self.paths, step)
                             for i in range(self.space.depth)), strict=True)
         return tuple(replace(self.base, mlp=self.space.layers(stack, chosen))

@@ -89,22 +89,23 @@ class MlpSpace:
         """Return floor(ratio * K0)."""
         return self.width * tenth // 10
 
-    def _ratios(self) -> list[tuple[int, ...]]:
+    def ratios(self) -> list[tuple[int, ...]]:
+        """Return every sequence of non-increasing ratios, in tenths."""
         return list(combinations_with_replacement(sorted(self.tenths, reverse=True), self.depth))
 
     def size(self) -> int:
         """Return the number of distinct MLPs (880 for two layers)."""
-        return len(self._ratios()) * len(self.activations) ** self.depth
+        return len(self.ratios()) * len(self.activations) ** self.depth
 
     def enumerate(self) -> Iterator[tuple[MlpLayer, ...]]:
         """Yield every distinct MLP."""
-        for ratios in self._ratios():
+        for ratios in self.ratios():
             for activations in product(self.activations, repeat=self.depth):
                 yield self.layers(ratios, activations)
 
     def sample(self, rng: Random) -> tuple[MlpLayer, ...]:
         """Draw an MLP uniformly over all of them."""
-        return self.layers(rng.choice(self._ratios()), [rng.choice(self.activations) for _ in range(self.depth)])
+        return self.layers(rng.choice(self.ratios()), [rng.choice(self.activations) for _ in range(self.depth)])
 
     def layers(self, ratios: Iterable[int], activations: Iterable[str]) -> tuple[MlpLayer, ...]:
         """Return the hidden layers of the given ratios (in tenths) and activations."""

@@ -107,16 +107,44 @@ def test_mlp(scheme: str, depth: int) -> None:
             assert_even([[p.mlp[i].activation for p in paths] for paths in updates], space.activations)
 
 
-def test_deeper_ratios_are_uniform_among_those_allowed() -> None:
-    rounds = MlpRounds(MlpSpace(2, 100), BASE, 0)
-    second: dict[int, Counter] = {}
-    for step in range(1500):
-        for p in rounds.fair(step):
-            second.setdefault(p.mlp[0].units, Counter())[p.mlp[1].units] += 1
-    for first, counts in second.items():
-        allowed = first // 10
-        assert set(counts) == {10 * t for t in range(1, allowed + 1)}
-        assert all(abs(n - 1500 / allowed) < 6 * (1500 / allowed) ** 0.5 for n in counts.values())
+def widths(space: MlpSpace, updates: range, layer: int) -> Counter:
+    """How often each width of a layer came, counted in a loop of its own."""
+    rounds = MlpRounds(space, BASE, 3)
+    return Counter(p.mlp[layer].units for step in updates for p in rounds.fair(step))
+
+
+def scored(space: MlpSpace, layer: int) -> dict[int, float]:
+    """The share of each width of a layer among all MLPs, which are what is scored."""
+    counts = Counter(mlp[layer].units for mlp in space.enumerate())
+    return {units: n / counts.total() for units, n in counts.items()}
+
+
+@pytest.mark.parametrize("tenths", [tuple(range(1, 11)), (1, 3, 4, 9), (5,)])
+def test_the_second_width_is_trained_as_it_is_scored(tenths: tuple[int, ...]) -> None:
+    space = MlpSpace(2, 100, ("relu", "dice"), tenths)
+    period = len(tenths) + 1
+    expected = scored(space, 1)
+    for decks in (1, 3):
+        found = widths(space, range(decks * period), 1)
+        assert {u: n / found.total() for u, n in found.items()} == pytest.approx(expected, abs=1e-12)
+    for start, updates in ((0, 40), (5, 23), (7, 400)):  # cut anywhere: no more than a part of two decks is uneven
+        found = widths(space, range(start, start + updates), 1)
+        for units, share in expected.items():
+            assert abs(found[units] - share * found.total()) <= 2 * period * len(tenths) * share
+
+
+@pytest.mark.parametrize(("depth", "period"), [(3, 66), (5, 1001)])
+def test_deeper_widths_come_as_near_as_an_even_first_layer_allows(depth: int, period: int) -> None:
+    space = MlpSpace(depth, 100, ("relu",))
+    expected, found = scored(space, 1), widths(space, range(period), 1)
+    # A first layer of at most k tenths, which comes in k of ten paths, has no wider second one. Each stack once costs
+    # a little more.
+    forced = max(k / 10 - sum(expected[10 * t] for t in range(1, k + 1)) for k in range(1, 11))
+    away = sum(abs(found[u] / found.total() - share) for u, share in expected.items()) / 2
+    assert forced - 1e-9 <= away <= forced + 0.06, (forced, away)
+    if depth == 3:
+        seen = Counter(p.mlp for step in range(period) for p in MlpRounds(space, BASE, 0).fair(step))
+        assert set(seen) == set(space.enumerate()), "each comes in a deck"
 
 
 ROUNDS: list[Rounds] = [block_rounds(12), InteractionRounds(candidates(37), BASE, 0, 16), MlpRounds(MlpSpace(3, 105),
