@@ -126,6 +126,11 @@ class Schema:
         return any(i is not None for i in self.target_of)
 
     @property
+    def item_place(self) -> int | None:
+        """Which behavior field is the item that is ranked; None where histories do not have it."""
+        return next((i for i, f in enumerate(self.behaviors) if f.vocabulary == self.item), None)
+
+    @property
     def slots(self) -> int:
         """Columns of ids of the non-sequential fields: the sum of their widths."""
         return sum(f.width for f in self.fields)

@@ -30,7 +30,7 @@ GROUPS = {f.name: sorted(p.relative_to(f).with_suffix("").as_posix() for p in f.
 OPTIONS = [(group, option) for group, options in GROUPS.items() for option in options
            if group not in ("architecture", "dataset_budget", "dataset_model", "dataset_preset", "preset")]
 OF_NEXT_ITEMS = ("dataset.train.negatives", "dataset.train.drawn_by", "dataset.train.log_q", "dataset.train.clips",
-                 "dataset.model.embedding_dropout")
+                 "dataset.model.embedding_dropout", "dataset.train.similarity", "dataset.train.temperature")
 FREE = {"optimizer", "scheduler", "trainer", "logger", "callbacks"}
 
 
@@ -132,7 +132,8 @@ def test_the_shared_negatives_of_a_batch_are_not_taken_for_those_of_a_row() -> N
         assert load_config("search", ["dataset=beauty", "dataset.train.loss=sampled_bce", more])
 
 
-@pytest.mark.parametrize("wrong", ["clips=0", "clips=often", "drawn_by=luck", "log_q=true", "drawn_by=popularity"])
+@pytest.mark.parametrize("wrong", ["clips=0", "clips=often", "drawn_by=luck", "log_q=true", "drawn_by=popularity",
+                                   "similarity=euclid", "temperature=0"])
 def test_a_setting_of_drawing_that_means_nothing_is_refused(wrong: str) -> None:
     with pytest.raises(AmeirError, match=f"dataset.train.{wrong}"):
         load_config("search", ["dataset=beauty", "recipe=paper", f"dataset.train.{wrong}"])

@@ -20,6 +20,7 @@ from ameir_pl.data.clips import check_clips
 from ameir_pl.data.encoded_sequences import DRAWN_BY
 from ameir_pl.errors import AmeirError, did_you_mean
 from ameir_pl.nn.operations import names as operation_names
+from ameir_pl.objectives.base import SIMILARITIES
 from ameir_pl.progress import console
 from ameir_pl.reports.chance import FEW, auc_error
 from ameir_pl.search.problem import Problem
@@ -34,6 +35,7 @@ LEAST = {
     "dataset.model.interactions": 0, "dataset.model.block_dropout": 0, "dataset.model.mlp_dropout": 0,
     "dataset.model.embedding_dropout": 0, "recipe.batch_size": 1, "recipe.negatives": 0, "recipe.weight_decay": 0,
     "recipe.embedding_dropout": 0, "recipe.block_dropout": 0,
+    "dataset.train.temperature": 0.001, "recipe.temperature": 0.001,
     "budget.stage1_epochs": 0.01, "budget.cycle_epochs": 0.01, "budget.stage3_epochs": 0.01, "budget.samples": 1,
     "budget.valid_rows": 1, "budget.calibration_rows": 1, "budget.top": 1, "budget.top_epochs": 0, "budget.cycles": 1,
     "budget.keep": 1, "budget.paths": 1, "budget.finetune_epochs": 1, "budget.patience": 1, "budget.least_updates": 0,
@@ -99,6 +101,9 @@ def check_drawing(config: Config) -> None:
     if train.log_q and train.drawn_by != "popularity":
         raise AmeirError("dataset.train.log_q=true corrects for negatives that are drawn by popularity; uniformly all "
                          "are as likely. Add dataset.train.drawn_by=popularity, or leave it out.")
+    if train.similarity not in SIMILARITIES:
+        raise AmeirError(f"There is no dataset.train.similarity={train.similarity}."
+                         f"{did_you_mean(train.similarity, SIMILARITIES)}")
     recipe = config.recipe
     if train.loss == "sampled_bce" != recipe.loss and train.negatives == recipe.negatives:
         raise AmeirError("dataset.train.loss=sampled_bce takes negatives for each row, and "

@@ -21,6 +21,8 @@ class TrainSettings:
         negatives: for retrieval, negatives a row (sampled_bce) or a batch (sampled_softmax).
         drawn_by: for sampled_softmax: negatives are drawn uniformly, or by popularity.
         log_q: for sampled_softmax: subtract from each score the logarithm of how likely the item is drawn.
+        similarity: for retrieval: of queries and items, ``dot`` or ``cosine``.
+        temperature: that cosines are divided by.
         clips: for retrieval: clips of a user an epoch: a number, ``all`` of them, or ``auto``.
     """
 
@@ -32,6 +34,8 @@ class TrainSettings:
     negatives: int = 0
     drawn_by: str = "uniform"
     log_q: bool = False
+    similarity: str = "dot"
+    temperature: float = 0.05
     clips: Any = 1
 
 
@@ -75,9 +79,11 @@ class RecipeSettings:
     negatives: int = 1000
     drawn_by: str = "uniform"
     log_q: bool = False
+    similarity: str = "cosine"
+    temperature: float = 0.05
     clips: Any = "auto"
     weight_decay: float = 0.0
-    embedding_dropout: float = 0.5
+    embedding_dropout: float = 0.7
     block_dropout: float = 0.5
 
 

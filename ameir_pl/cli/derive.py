@@ -90,7 +90,8 @@ def derive_bundle(session: Session, config: Config) -> Path:
         console().print(f"{name} is derived: {folder} (overwrite=true makes it again).")
         return folder
     model = assembled(problem, variant, weights=config.inherit is not False)
-    write_bundle(folder, model, session.vocabulary, variant=variant, state="derived", made_from=sources)
+    write_bundle(folder, model, session.vocabulary, variant=variant, state="derived", made_from=sources,
+                 temperature=session.problem.objective.temperature)
     write_result(session, config)
     console().print(f"Derived {variant}: {folder}")
     return folder

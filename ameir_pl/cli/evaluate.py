@@ -26,6 +26,10 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     bundle = read_bundle(folder)
     if bundle.model.schema != problem.schema:
         raise AmeirError(f"{folder} was made with another schema than the data have now; derive it again.")
+    if bundle.temperature != problem.objective.temperature:
+        how = [f"cosine over {t:g}" if t else "product" for t in (bundle.temperature, problem.objective.temperature)]
+        raise AmeirError(f"{folder} was trained to compare queries with items by their {how[0]}, and the settings say "
+                         f"{how[1]}. Give dataset.train.similarity and dataset.train.temperature as they were then.")
     if bundle.state != "trained" and all(problem.folder.stage(s).exists() for s in problem.stages):
         run_model(session, config, bundle.variant)  # raises for a model that the stages have left behind
     with session:

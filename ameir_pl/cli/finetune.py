@@ -90,7 +90,7 @@ def finetune_variants(session: Session, config: Config) -> dict[str, Any]:
         models[name] = result.to_dict()
     name, choice = chosen(session, config, trained)
     write_bundle(folder, trained[name], session.vocabulary, variant=name, state="finetuned",
-                 made_from=made_from(session, name))
+                 made_from=made_from(session, name), temperature=session.problem.objective.temperature)
     write_result(session, config)
     seconds = {"prepare": session.prepare_seconds,
                **{f"stage{s}": problem.folder.summary(s)["seconds"] for s in problem.stages

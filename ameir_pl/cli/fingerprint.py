@@ -51,6 +51,7 @@ NO_EFFECT: dict[str, str] = {
 }
 """Keys, with all below them, that cannot change a number, and why not."""
 LATER = {"dataset.train.drawn_by": "uniform", "dataset.train.log_q": False, "dataset.train.clips": 1,
+         "dataset.train.similarity": "dot", "dataset.train.temperature": 0.05,
          "dataset.model.embedding_dropout": 0.0, "dataset.model.embedding_bound": 0.05,
          "dataset.model.supernet_bound": 0.05,
          "budget.least_updates": 0, "budget.patient_updates": 0}

@@ -23,8 +23,9 @@ RESULTS = ("stage1", "stage2", "stage3", "model", "metrics.json")
 TOLD = ("dataset.max_len", "dataset.model.embedding_size", "dataset.model.mlp", "dataset.model.block_dropout",
         "dataset.model.mlp_dropout", "dataset.train.batch_size", "dataset.train.learning_rate",
         "dataset.train.weight_decay", "dataset.train.loss", "dataset.train.negatives", "dataset.train.drawn_by",
-        "dataset.train.log_q", "dataset.train.clips", "dataset.model.embedding_dropout",
-        "dataset.model.embedding_bound", "budget.finetune_epochs", "budget.patience", "budget.least_updates",
+        "dataset.train.log_q", "dataset.train.similarity", "dataset.train.temperature", "dataset.train.clips",
+        "dataset.model.embedding_dropout", "dataset.model.embedding_bound", "budget.finetune_epochs",
+        "budget.patience", "budget.least_updates",
         "budget.patient_updates", "optimizer._target_", "trainer.precision",
         "trainer.gradient_clip_val", "data_fingerprint")
 """What is told beside a model's numbers. The learning rate's schedule is told by what ran: ``scheduler`` is that of

@@ -211,7 +211,8 @@ def open_session(config: Config, composed: DictConfig, purpose: Purpose = "finis
         check_baseline(chosen, schema, model_options(config, chosen))
     loss = train.loss or ("sampled_bce" if schema.task == "retrieval" else "logloss")
     shares = encoded.item_shares() if train.log_q and isinstance(encoded, EncodedSequences) else None
-    objective = make_objective(schema, loss, config.metrics or (), shares)
+    objective = make_objective(schema, loss, config.metrics or (), shares,
+                               train.temperature if train.similarity == "cosine" else None)
     drawing: dict[str, Any] = {}
     if schema.task == "retrieval":
         drawing = {"loss": loss, "negatives": train.negatives, "drawn_by": train.drawn_by, "clips": train.clips}

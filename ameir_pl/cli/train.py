@@ -54,7 +54,7 @@ def main(config: Config, composed: DictConfig) -> dict[str, Any]:
             model = problem.derived(architecture)
             result = finetune(problem, model, name, inherited=False)
             write_bundle(folder, model, session.vocabulary, variant=name, state="trained",
-                         made_from=architecture.digest())
+                         made_from=architecture.digest(), temperature=problem.objective.temperature)
             written.append(folder)
         else:
             _, result = train_baseline(problem, config.model.name)

@@ -34,15 +34,18 @@ class Bundle:
         variant: AMEIR-A, AMEIR-B or AMEIR-C.
         state: ``derived`` (inherited weights) or ``finetuned``.
         made_from: digests of the stages it was derived from.
+        temperature: queries and items are compared by their cosine over this; None: by their product.
     """
 
     model: Derived
     variant: str
     state: str
     made_from: str
+    temperature: float | None = None
 
 
-def write_bundle(folder: Path, model: Derived, vocabulary: Path, *, variant: str, state: str, made_from: str) -> None:
+def write_bundle(folder: Path, model: Derived, vocabulary: Path, *, variant: str, state: str, made_from: str,
+                 temperature: float | None = None) -> None:
     """Write a bundle in one step: a killed run leaves the old one or the new one.
 
     Args:
@@ -52,6 +55,7 @@ def write_bundle(folder: Path, model: Derived, vocabulary: Path, *, variant: str
         variant: name in the tables.
         state: ``derived`` or ``finetuned``.
         made_from: digests of the stages it was derived from.
+        temperature: that the model was trained with, see :class:`Bundle`.
 
     Raises:
         AmeirError: the disk is full or may not be written; the bundle that was there is whole.
@@ -65,6 +69,8 @@ def write_bundle(folder: Path, model: Derived, vocabulary: Path, *, variant: str
                     "made_from": made_from, "vocabulary": words}
         if model.embedding_dropout:
             metadata["embedding_dropout"] = repr(model.embedding_dropout)
+        if temperature is not None:
+            metadata["temperature"] = repr(temperature)
         tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
         metadata["digest"] = _digest(tensors, metadata, model.architecture, model.schema)
         # One entry: safetensors writes several in an order of its own, and the same model should be the same file.
@@ -105,7 +111,8 @@ def read_bundle(folder: Path) -> Bundle:
     if sha256(folder / VOCABULARY) != metadata["vocabulary"]:
         raise AmeirError(f"{folder / VOCABULARY} is damaged: its checksum is another than when it was written. "
                          f"{again}")
-    return Bundle(model.eval(), metadata["variant"], metadata["state"], metadata["made_from"])
+    temperature = float(metadata["temperature"]) if "temperature" in metadata else None
+    return Bundle(model.eval(), metadata["variant"], metadata["state"], metadata["made_from"], temperature)
 
 
 def _digest(tensors: dict[str, Tensor], metadata: dict[str, str], architecture: Architecture, schema: Schema) -> str:

@@ -21,12 +21,14 @@ from ameir_pl.batch import Batch
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import Bundle
 from ameir_pl.export.seal import KEY, ZEROS, check_seal, seal
-from ameir_pl.export.serving import ServingForm
+from ameir_pl.export.serving import ServingForm, served
 from ameir_pl.models.ameir import Derived
 from ameir_pl.schema import Field, Schema
 
 TOLERANCE = 1e-5
 """The most that an output of the file may differ from the model's, absolute and relative."""
+SHORTEST = 1e-12
+"""Vectors are divided by their length, or by this where they are shorter, as in ``F.normalize``."""
 LARGEST = 2 * 1024 ** 3 - 2 ** 20
 """Bytes of weights that one file holds; the format's own limit, 2 GiB, less what the graph takes."""
 OPSET = 20
@@ -46,7 +48,8 @@ def export_onnx(bundle: Bundle, path: Path) -> None:
     as, and infinity the nearest end of [-1, 1]. A history's behaviors come first and its padding behind them: ``mask``
     is True, then False, without gaps. Output for CTR is
     ``probability`` (B,), after the sigmoid; for retrieval ``query`` (B, K) and ``items`` (V, K), where row i is the
-    item with id i (0 is padding, 1 an unknown item): item i scores ``query · items[i]``. Metadata: ``schema``
+    item with id i (0 is padding, 1 an unknown item): item i scores ``query · items[i]``, also where the model compares
+    by cosine, whose lengths and temperature are worked in. Metadata: ``schema``
     (fingerprint), ``architecture`` (digest), ``variant``, ``state``, ``max_len``, and
     ``sha256`` of the file itself (see :mod:`~ameir_pl.export.seal`).
 
@@ -58,7 +61,7 @@ def export_onnx(bundle: Bundle, path: Path) -> None:
     model = bundle.model.cpu().eval()
     about = {"schema": model.schema.fingerprint(), "architecture": model.architecture.digest(),
              "variant": bundle.variant, "state": bundle.state, "max_len": str(model.schema.max_len), KEY: ZEROS}
-    proto = traced(model)
+    proto = traced(model, bundle.temperature)
     for key, value in about.items():
         proto.metadata_props.add(key=key, value=value)
     beside = path.with_name(f"{path.name}.data")
@@ -69,12 +72,12 @@ def export_onnx(bundle: Bundle, path: Path) -> None:
         else:
             temporary.write_bytes(proto.SerializeToString())
         seal(temporary, beside)
-        check(model, OnnxModel(temporary, weights=beside))
+        check(model, OnnxModel(temporary, weights=beside), bundle.temperature)
 
 
-def traced(model: Derived) -> Any:
+def traced(model: Derived, temperature: float | None = None) -> Any:
     """Return the ONNX model (``onnx.ModelProto``) of ``model``, not yet checked."""
-    form = ServingForm(model).eval()
+    form = ServingForm(model, temperature).eval()
     names, schema = form.inputs, model.schema
     rows, length = torch.export.Dim.DYNAMIC, torch.export.Dim.DYNAMIC
     dynamic = {"fields": {0: rows}, "dense": {0: rows}, "behaviors": {0: rows, 1: length}, "mask": {0: rows, 1: length}}
@@ -89,7 +92,7 @@ def traced(model: Derived) -> Any:
             raise AmeirError(f"This model cannot be exported to ONNX: {' '.join(str(error).split())[:300]}") from error
     proto = program.model_proto  # type: ignore[union-attr]
     if schema.task == "retrieval":
-        _add_items(proto, *form.embedding.rows_of(schema.item), model.embedding_size)
+        _add_items(proto, *form.embedding.rows_of(schema.item), model.embedding_size, temperature is not None)
     _add_padding(proto, {name: len(dynamic[name]) for name in names}, OUTPUTS[schema.task])
     del proto.graph.value_info[:]
     for node in proto.graph.node:
@@ -98,13 +101,21 @@ def traced(model: Derived) -> Any:
     return proto
 
 
-def _add_items(proto: Any, start: int, end: int, size: int) -> None:
-    """Add the output ``items``: rows of the embedding matrix, which stands in the file once."""
+def _add_items(proto: Any, start: int, end: int, size: int, unit: bool) -> None:
+    """Add the output ``items``: rows of the embedding matrix, which stands in the file once; with ``unit`` brought to
+    length one, but for those of zeros."""
     onnx = _package("onnx")
     bounds = [onnx.numpy_helper.from_array(np.array([row]), f"{ITEMS}_{which}")
               for which, row in (("start", start), ("end", end), ("axis", 0))]
     proto.graph.initializer.extend(bounds)
-    proto.graph.node.append(onnx.helper.make_node("Slice", ["embedding.weight", *(b.name for b in bounds)], [ITEMS]))
+    node, rows = onnx.helper.make_node, f"{ITEMS}_rows" if unit else ITEMS
+    proto.graph.node.append(node("Slice", ["embedding.weight", *(b.name for b in bounds)], [rows]))
+    if unit:
+        proto.graph.initializer.extend([onnx.numpy_helper.from_array(np.array([1]), f"{ITEMS}_last"),
+                                        onnx.numpy_helper.from_array(np.float32(SHORTEST), f"{ITEMS}_least")])
+        proto.graph.node.extend([node("ReduceL2", [rows, f"{ITEMS}_last"], [f"{ITEMS}_long"], keepdims=1),
+                                 node("Max", [f"{ITEMS}_long", f"{ITEMS}_least"], [f"{ITEMS}_divisor"]),
+                                 node("Div", [rows, f"{ITEMS}_divisor"], [ITEMS])])
     proto.graph.output.append(onnx.helper.make_tensor_value_info(ITEMS, onnx.TensorProto.FLOAT, (end - start, size)))
 
 
@@ -144,7 +155,7 @@ def _add_padding(proto: Any, dynamic: Mapping[str, int], output: str) -> None:
     graph.node.extend(copies)
 
 
-def check(model: Derived, exported: OnnxModel) -> None:
+def check(model: Derived, exported: OnnxModel, temperature: float | None = None) -> None:
     """Compare with the model on random rows: none, one and many, histories of every kind of length and of none, and
     with ids outside their vocabularies and dense values that are not finite.
 
@@ -157,8 +168,7 @@ def check(model: Derived, exported: OnnxModel) -> None:
         if rows == 7:
             batch = _astray(batch)
         with torch.no_grad():
-            output = model(batch)
-            expected = (torch.sigmoid(output) if model.schema.task == "ctr" else output).numpy()
+            expected = served(model(batch), model.schema.task, temperature).numpy()
         got = exported(batch)[OUTPUTS[model.schema.task]]
         if got.shape != expected.shape or not np.allclose(got, expected, rtol=TOLERANCE, atol=TOLERANCE):
             off = np.abs(got - expected).max() if got.shape == expected.shape else float("nan")

@@ -30,6 +30,14 @@ def inputs_of(model: Derived) -> tuple[str, ...]:
     return tuple(name for name in INPUTS if has[name])
 
 
+def served(output: Tensor, task: str, temperature: float | None) -> Tensor:
+    """Return what is served of a model's output: probabilities (B,) for CTR; for retrieval queries (B, K) whose product
+    with the table of items is the score, which a ``temperature`` divides the cosine by."""
+    if task == "ctr":
+        return torch.sigmoid(output)
+    return output if temperature is None else F.normalize(output, dim=-1) / temperature
+
+
 class ServingForm(nn.Module):
     """What ``model`` computes in eval mode, from tensors to what is served.
 
@@ -39,15 +47,16 @@ class ServingForm(nn.Module):
 
     Args:
         model: it is read only; later changes to it are not seen.
+        temperature: that the cosine of queries and items is divided by; None: they are compared by their product.
 
     Example:
         >>> form = ServingForm(model)
         >>> form(*(getattr(batch, name) for name in form.inputs))  # (B,) probabilities or (B, K) queries
     """
 
-    def __init__(self, model: Derived) -> None:
+    def __init__(self, model: Derived, temperature: float | None = None) -> None:
         super().__init__()
-        self.model, self.inputs = model.eval(), inputs_of(model)
+        self.model, self.inputs, self.temperature = model.eval(), inputs_of(model), temperature
         self.embedding = _Lookup(model)
         self.shortcut = _Excitation(model.shortcut) if model.capacity.shortcut else None
         if model.reads_history:
@@ -74,7 +83,7 @@ class ServingForm(nn.Module):
         h = model.mlp(model.h0(x, h_a, p_b), [(layer.units, layer.activation) for layer in model.architecture.mlp])
         shortcut = None if self.shortcut is None else self.shortcut(torch.cat([fields, p_b], 1))
         out = model.head(h, shortcut)
-        return torch.sigmoid(out) if model.schema.task == "ctr" else out
+        return served(out, model.schema.task, self.temperature)
 
     def _behavior(self, h: Tensor, mask: Tensor, target: Tensor | None) -> Tensor:
         """Return h_a (B, 2D or 3D); ``h`` (B, T, D) is zero at padding."""
@@ -256,4 +265,4 @@ class _Excitation(nn.Module):
         return torch.bmm(weights.unsqueeze(1), q).squeeze(1)
 
 
-__all__ = ["INPUTS", "ServingForm", "inputs_of"]
+__all__ = ["INPUTS", "ServingForm", "inputs_of", "served"]

@@ -26,6 +26,8 @@ from ameir_pl.space.architecture import Architecture, Block, Interaction, MlpLay
 GROUPS, GROUP_ROWS = 4, 20
 """Groups of rows by the length of their histories, as most are much shorter than the longest: so many at most, and of
 so many rows at least."""
+OF_SUM = 0.3
+"""What the query of a next item starts with of the sum over the history, beside the whole last state."""
 Statistics = list[tuple[Tensor, Tensor] | None]
 """Mean and variance for the Dice of each hidden layer."""
 
@@ -147,8 +149,12 @@ class Ameir(nn.Module):
             self.shortcut = SqueezeExcitation(len(schema.fields) + len(capacity.interactions), size)
         in_mlp = capacity.mlp[-1] if capacity.mlp else self.mlp.in_features
         in_shortcut = size if capacity.shortcut else 0
-        self.head: nn.Module = (CtrHead(in_mlp, in_shortcut) if schema.task == "ctr" else
-                                RetrievalHead(in_mlp, in_shortcut, size))
+        self.head: CtrHead | RetrievalHead = (CtrHead(in_mlp, in_shortcut) if schema.task == "ctr" else
+                                              RetrievalHead(in_mlp, in_shortcut, size))
+        place = schema.item_place
+        if isinstance(self.head, RetrievalHead) and self.reads_history and not capacity.mlp and place is not None:
+            # h_a begins with [sum over the history, its last state], D columns each.
+            self.head.start_as_items({place * size: OF_SUM, width + place * size: 1.0})
         self._places = {i: n for n, i in enumerate(capacity.interactions)}
         end = self.mlp.in_features - len(schema.dense)
         self._interaction_columns = (end - len(capacity.interactions) * size, end)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -79,3 +81,17 @@ class RetrievalHead(ElasticHead):
 
     def __init__(self, in_features_mlp: int, in_features_shortcut: int, size: int) -> None:
         super().__init__(in_features_mlp, in_features_shortcut, size)
+
+    @torch.no_grad()
+    def start_as_items(self, shares: Mapping[int, float]) -> None:
+        """Have the query start as a sum of items' own embeddings that the input holds.
+
+        Items that come after one another are alike, so that this is a good query from the first update on; a random W
+        has to learn first that queries and items live in one space.
+
+        Args:
+            shares: by the column where an embedding (K columns) begins, how much of it.
+        """
+        size = self.weight_mlp.shape[0]
+        for column, share in shares.items():
+            self.weight_mlp[:, column:column + size] = share * torch.eye(size)

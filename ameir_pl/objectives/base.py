@@ -13,6 +13,8 @@ from ameir_pl.schema import Schema
 
 METRICS = {"ctr": ("gauc",), "retrieval": ()}
 """What may be asked for beside the metrics that every run has, by task."""
+SIMILARITIES = ("dot", "cosine")
+"""How queries are compared with items."""
 LOSSES = {"ctr": ("logloss",), "retrieval": ("sampled_bce", "sampled_softmax")}
 
 
@@ -21,6 +23,8 @@ class Objective(Protocol):
 
     fitness: str
     """The metric, higher is better, that ranks candidates and stops training."""
+    temperature: float | None
+    """Queries and items are compared by their cosine over this; None: by their product, or there are none."""
 
     def loss(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean loss over the rows of ``batch``, a scalar."""
@@ -43,11 +47,12 @@ class Objective(Protocol):
         ...
 
 
-def make_objective(schema: Schema, loss: str, metrics: Sequence[str] = (), item_shares: Tensor | None = None
-                   ) -> Objective:
+def make_objective(schema: Schema, loss: str, metrics: Sequence[str] = (), item_shares: Tensor | None = None,
+                   temperature: float | None = None) -> Objective:
     """Return the objective of a dataset; raises ``AmeirError`` for a loss or metrics that do not fit its task.
 
-    ``item_shares`` (V,): how likely each item is drawn as a negative, where the loss corrects for that.
+    ``item_shares`` (V,): how likely each item is drawn as a negative, where the loss corrects for that;
+    ``temperature``: of the cosine that compares queries with items, None for their product.
     """
     from ameir_pl.objectives.ctr import Ctr
     from ameir_pl.objectives.retrieval import Retrieval
@@ -60,5 +65,5 @@ def make_objective(schema: Schema, loss: str, metrics: Sequence[str] = (), item_
         if name not in METRICS[schema.task]:
             there = did_you_mean(name, METRICS[schema.task]) if METRICS[schema.task] else " There are none to ask for."
             raise AmeirError(f"metrics=[{name}] is not one of {schema.dataset}, a {schema.task} dataset.{there}")
-    return Ctr(metrics) if schema.task == "ctr" else Retrieval(item=schema.item, loss=loss,
-                                                                          item_shares=item_shares)
+    return Ctr(metrics) if schema.task == "ctr" else Retrieval(
+        item=schema.item, loss=loss, item_shares=item_shares, temperature=temperature)

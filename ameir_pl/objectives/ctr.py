@@ -25,6 +25,7 @@ class Ctr:
     """
 
     fitness = "auc"
+    temperature: float | None = None
 
     def __init__(self, metrics: Sequence[str] = ()) -> None:
         self.grouped = "gauc" in metrics

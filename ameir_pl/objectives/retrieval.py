@@ -18,8 +18,8 @@ CUTOFFS = (("hr", 1), ("hr", 5), ("ndcg", 5), ("hr", 10), ("ndcg", 10))
 
 
 class Retrieval:
-    """Models give query vectors (B, K); the score of item i is e_i · q. One with a true ``scores_items`` gives the
-    scores (B, V) themselves.
+    """Models give query vectors (B, K); the score of item i is e_i · q, or their cosine over a temperature. One with
+    a true ``scores_items`` gives the scores (B, V) themselves, and one with a loss of its own is made for e_i · q.
 
     Args:
         item: the vocabulary that is ranked.
@@ -28,12 +28,15 @@ class Retrieval:
         item_shares: (V,) how likely each item is drawn as a shared negative. Given, each score has its logarithm taken
             off in the loss (Bengio and Senécal 2008): popular items are negatives more often than they would be in a
             softmax of the whole catalogue.
+        temperature: queries and items are compared by their cosine over this, which leaves a rare item's short vector
+            as likely as a popular one's long one; None: by e_i · q.
     """
 
     fitness = "ndcg@5"
 
-    def __init__(self, *, item: str, loss: str = "sampled_bce", item_shares: Tensor | None = None) -> None:
-        self.item, self.kind = item, loss
+    def __init__(self, *, item: str, loss: str = "sampled_bce", item_shares: Tensor | None = None,
+                 temperature: float | None = None) -> None:
+        self.item, self.kind, self.temperature = item, loss, temperature
         self._log_shares = None if item_shares is None else item_shares.log().float()
 
     def loss(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
@@ -58,7 +61,7 @@ class Retrieval:
     def _softmax(self, model: Any, output: Tensor, batch: Batch) -> Tensor:
         own, others = batch.positives[:, :1], batch.shared_negatives  # (B, 1), (Q,)
         positive = self._scores(model, output, own)  # (B, 1)
-        scores = output @ model.embedding.rows(self.item, others).T  # (B, Q)
+        scores = self._queries(model, output) @ self._items(model, others).T  # (B, Q)
         if self._log_shares is not None:
             self._log_shares = self._log_shares.to(output.device)
             positive, scores = positive - self._log_shares[own], scores - self._log_shares[others]
@@ -69,7 +72,19 @@ class Retrieval:
     def _scores(self, model: Any, output: Tensor, items: Tensor) -> Tensor:
         if getattr(model, "scores_items", False):
             return output.gather(1, items)
-        return torch.einsum("bk,bpk->bp", output, model.embedding.rows(self.item, items)).float()
+        return torch.einsum("bk,bpk->bp", self._queries(model, output), self._items(model, items)).float()
+
+    def _temperature(self, model: Any) -> float | None:
+        return None if hasattr(model, "own_loss") else self.temperature
+
+    def _queries(self, model: Any, output: Tensor) -> Tensor:
+        temperature = self._temperature(model)
+        return output if temperature is None else unit(output) / temperature
+
+    def _items(self, model: Any, items: Tensor | None = None) -> Tensor:
+        """Return the vectors that are compared with queries, of ``items`` or of all."""
+        vectors = model.embedding.table(self.item) if items is None else model.embedding.rows(self.item, items)
+        return vectors if self._temperature(model) is None else unit(vectors)
 
     def predictions(self, model: Any, output: Tensor, batch: Batch, full: bool = False) -> dict[str, Tensor]:
         """Return the rank (B,) of the held-out item among its negatives; with ``full`` also among every item that
@@ -82,7 +97,8 @@ class Retrieval:
         ranks = {"rank": rank(scores[:, :1], scores[:, 1:])}
         if full:
             direct = getattr(model, "scores_items", False)
-            scores = output.clone() if direct else (output @ model.embedding.table(self.item).T).float()  # (B, V)
+            scores = output.clone() if direct else \
+                (self._queries(model, output) @ self._items(model).T).float()  # (B, V)
             positive = scores.gather(1, own)
             scores[:, [PAD, OOV]] = -torch.inf
             scores = scores.scatter(1, batch.seen, -torch.inf).scatter(1, own, -torch.inf)
@@ -108,6 +124,11 @@ class Retrieval:
         """Return how much higher the first model's ``ndcg@5`` is than the second's, and the standard error of that."""
         metric, cutoff = self.fitness.split("@")
         return mean_difference(*(gain(one["rank"].double(), metric, int(cutoff)) for one in (first, second)))
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Return vectors (..., K) of length one, in single precision; one of zeros stays."""
+    return F.normalize(vectors.float(), dim=-1)
 
 
 def gain(ranks: Tensor, metric: str, cutoff: int) -> Tensor:

@@ -47,6 +47,14 @@ def test_a_bundle_keeps_the_dropout_of_the_embedded_history(finished: Tiny, tmp_
         assert again.embedding_dropout == again.embedding.dropout.p == rate
 
 
+def test_a_bundle_keeps_how_queries_are_compared_with_items(finished: Tiny, tmp_path: Path) -> None:
+    bundle = read_bundle(finished.folder() / "model")
+    assert bundle.temperature is None
+    write_bundle(tmp_path / "model", bundle.model, finished.folder() / "model/vocabulary.parquet",
+                 variant=bundle.variant, state="trained", made_from=bundle.made_from, temperature=0.07)
+    assert read_bundle(tmp_path / "model").temperature == 0.07
+
+
 @pytest.mark.parametrize("change", ["missing", "extra", "shape", "value"])
 def test_other_tensors_are_refused(copied: Tiny, change: str) -> None:
     folder = copied.folder() / "model"

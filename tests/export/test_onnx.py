@@ -112,6 +112,20 @@ def test_the_file_gives_what_the_model_gives(kind: str, tmp_path: Path) -> None:
             exported.items()
 
 
+def test_products_of_the_file_are_the_scores_of_a_model_that_compares_by_cosine(tmp_path: Path) -> None:
+    model, temperature = model_of("retrieval"), 0.05
+    export_onnx(replace(bundle_of(model), temperature=temperature), tmp_path / "model.onnx")
+    exported = OnnxModel(tmp_path / "model.onnx", threads=1)
+    table = model.embedding.table("item").detach().double().numpy()
+    lengths = np.linalg.norm(table, axis=1, keepdims=True)
+    assert lengths[0] == 0
+    batch = make_batch(model.schema, (2, 5, 0, 3, LENGTH))
+    query = expected(model, batch).astype(float)
+    cosines = (query / np.linalg.norm(query, axis=1, keepdims=True)) @ (table / np.maximum(lengths, 1e-12)).T
+    (got,) = exported(batch).values()
+    np.testing.assert_allclose(got @ exported.items().T, cosines / temperature, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", [*SCHEMAS, "mlp"])
 def test_the_serving_form_gives_what_the_model_gives(kind: str) -> None:
     supernet, architectures, _ = draws(kind, 10)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ameir_pl.models.ameir import Derived
+from ameir_pl.models.ameir import OF_SUM, Derived
 from ameir_pl.models.derive import derive
 from ameir_pl.nn.operations import OPERATIONS
 from ameir_pl.objectives import make_objective
@@ -65,3 +65,14 @@ def test_a_derived_model_learns_a_batch_by_heart(task: str) -> None:
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.05
+
+
+def test_an_untrained_query_is_near_to_the_history_s_items() -> None:
+    """Without blocks it is the last item's embedding and a share of the sum, whatever the seed."""
+    schema = retrieval_schema()
+    blocks = tuple(Block("zero") for _ in range(2))
+    model = Derived(schema, Architecture(blocks=blocks), embedding_size=K).eval()
+    batch = make_batch(schema, (3, 1, 4))
+    e = model.embedding.table("item")[batch.behaviors[..., schema.item_place]] * batch.mask.unsqueeze(-1)
+    last = e[torch.arange(3), batch.mask.sum(1) - 1]
+    torch.testing.assert_close(model(batch), last + OF_SUM * e.sum(1))

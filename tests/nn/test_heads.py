@@ -46,6 +46,15 @@ def test_heads_start_scaled_by_all_inputs() -> None:
         assert weight.std().item() == pytest.approx(1 / math.sqrt(200), rel=0.05)
 
 
+def test_a_query_may_start_as_what_its_input_holds_of_items() -> None:
+    head = RetrievalHead(9, 0, 3).double()
+    drawn = head.weight_mlp.detach().clone()
+    head.start_as_items({0: 0.25, 6: 1.0})
+    h = normal(5, 9)
+    rest = h[:, 3:6] @ drawn[:, 3:6].T
+    torch.testing.assert_close(head(h), 0.25 * h[:, :3] + h[:, 6:] + rest)
+
+
 def test_heads_refuse_what_does_not_fit() -> None:
     with pytest.raises(AmeirError, match="takes 9 columns of the MLP and got 10"):
         CtrHead(9)(torch.ones(2, 10))

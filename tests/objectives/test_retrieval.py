@@ -115,6 +115,41 @@ def test_sampled_softmax_equals_numpy(shared: list[int]) -> None:
     assert q.grad is not None and q.grad.isfinite().all() and it.embedding.weight.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("temperature", [0.05, 0.5])
+def test_cosines_equal_numpy_in_the_loss_and_in_both_rankings(temperature: float) -> None:
+    it, q = model(), queries(2)
+    e, queried = vectors(it), q.double().numpy()
+
+    def score(b: int, item: int) -> float:
+        length = np.linalg.norm(e[item])
+        return 0.0 if length == 0 else e[item] @ queried[b] / length / np.linalg.norm(queried[b]) / temperature
+
+    others, losses = [5, 6, 7, 9], []
+    for b, own in enumerate((2, 3)):
+        losses.append(np.log(sum(np.exp(score(b, j)) for j in (own, *others))) - score(b, own))
+    objective = make_objective(retrieval_schema(), "sampled_softmax", temperature=temperature)
+    batch = Batch(positives=ids([2], [3]), negatives=ids(others, others), shared_negatives=torch.tensor(others),
+                  seen=ids([PAD], [PAD]))
+    assert objective.loss(it, q, batch).item() == pytest.approx(np.mean(losses), rel=1e-5)
+    found = objective.predictions(it, q, batch, full=True)
+    for b, own in enumerate((2, 3)):
+        assert found["rank"][b] == 1 + sum(score(b, j) > score(b, own) for j in others)
+        assert found["rank_full"][b] == 1 + sum(score(b, j) > score(b, own) for j in range(2, ITEMS))
+
+
+def test_cosines_do_not_depend_on_lengths_and_a_model_with_its_own_loss_keeps_its_products() -> None:
+    it, q = model(), queries(3)
+    objective = Retrieval(item="item", loss="sampled_softmax", temperature=0.1)
+    batch = Batch(positives=ids([2], [3], [4]), negatives=ids(*[list(range(5, 12))] * 3))
+    before = objective.predictions(it, q, batch)["rank"]
+    with torch.no_grad():
+        it.embedding.weight[6] *= 50.0
+    assert torch.equal(objective.predictions(it, 7.0 * q, batch)["rank"], before)
+    own = SimpleNamespace(embedding=it.embedding, own_loss="BPR")
+    product = Retrieval(item="item").predictions(it, q, batch)["rank"]
+    assert torch.equal(objective.predictions(own, q, batch)["rank"], product) and not torch.equal(product, before)
+
+
 def test_log_q_turns_what_is_drawn_by_popularity_into_the_softmax_of_the_catalogue() -> None:
     """With the logarithm of an item's share taken off, the mean over many draws of the sum of exponentials is that of
     all items; without, popular ones weigh as often as they are drawn."""

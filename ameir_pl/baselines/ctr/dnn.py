@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ameir_pl.baselines.base import BASELINES, Baseline
 from ameir_pl.baselines.parts import PlainMlp, deep_input, deep_width
@@ -32,7 +32,9 @@ class Dnn(Baseline):
         self.embedding = FieldEmbedding(schema, embedding_size)
         self.mlp = PlainMlp(deep_width(schema, embedding_size), mlp, dropout)
         last = self.mlp.out_features
-        self.head: nn.Module = CtrHead(last) if schema.task == "ctr" else RetrievalHead(last, 0, embedding_size)
+        self.head = CtrHead(last) if schema.task == "ctr" else RetrievalHead(last, 0, embedding_size)
+        if isinstance(self.head, RetrievalHead) and not mlp and schema.item_place is not None:
+            self.head.start_as_items({schema.item_place * embedding_size: 1.0})
 
     def forward(self, batch: Batch) -> Tensor:
         """Return logits (B,) for CTR, query vectors (B, K) for retrieval."""
