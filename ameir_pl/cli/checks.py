@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ameir_pl.baselines import BASELINES
 from ameir_pl.cli.config import Config
+from ameir_pl.cli.search_keys import AMEIR
 from ameir_pl.cli.trainer_keys import Limits
 from ameir_pl.data import AmeirDataModule
 from ameir_pl.data.clips import check_clips
@@ -195,6 +196,8 @@ def check_stages(problem: Problem, config: Config, stages: Sequence[int]) -> Non
     if 2 in stages and len(schema.fields) < 2:
         raise AmeirError(f"{schema.dataset} has {len(schema.fields)} fields, too few to interact; take 2 and 3 out "
                          "of dataset.stages.")
+    if config.strategy != AMEIR:  # no supernet, no candidates that share its weights
+        return
     kept, fields = max(budget.keep, problem.model.interactions), len(schema.fields)
     candidates = max(fields * (fields - 1) // 2, kept * (fields - 1) if budget.cycles > 1 else 0)
     if problem.narrowing is not None:

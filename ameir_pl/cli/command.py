@@ -45,13 +45,14 @@ def run_folder(config: Any) -> Path | None:
 
 
 def command(config_name: str, *, trains: bool = False, commands: bool = False, continues: bool = False,
-            writes_to: Folder = run_folder) -> Callable[[Body], Callable[..., Any]]:
+            writes_to: Folder = run_folder, repeated: Body | None = None) -> Callable[[Body], Callable[..., Any]]:
     """Turn ``body(config, composed)`` into a command ``main(argv=None)`` on conf/``config_name``.yaml.
 
     One that ``trains`` runs in as many processes as its trainer asks for. One that runs ``commands`` of its own is
     ``body(config, composed, overrides)`` and may be given launcher=ray without --multirun. One that ``continues`` a run
     takes the settings that are not given from the run's config.yaml. No two jobs of --multirun may have one folder that
-    they write to.
+    they write to. With runs=N above 1 ``repeated(config, composed, overrides)`` takes the body's place and runs
+    commands of its own.
 
     ``main`` returns what the body returns; called with ``argv=None`` (from a shell) a user's mistake ends the process
     with code 2 and one message, elsewhere it raises ``AmeirError``.
@@ -66,7 +67,7 @@ def command(config_name: str, *, trains: bool = False, commands: bool = False, c
                     try:
                         load = load_run_config if continues else load_config
                         with ending_quietly() if argv is None else nullcontext():
-                            return _run(body, config_name, arguments, trains, commands, load, writes_to)
+                            return _run(body, config_name, arguments, trains, commands, load, writes_to, repeated)
                     except OSError as error:
                         if known := explained(error):
                             raise known from error
@@ -92,7 +93,7 @@ def command(config_name: str, *, trains: bool = False, commands: bool = False, c
 
 
 def _run(body: Body, config_name: str, arguments: list[str], trains: bool, commands: bool, load: Load,
-         writes_to: Folder) -> Any:
+         writes_to: Folder, repeated: Body | None) -> Any:
     refuse_secrets(arguments)
     line = read_line(arguments)
     overrides = as_written(line.overrides, line.multirun)
@@ -107,14 +108,16 @@ def _run(body: Body, config_name: str, arguments: list[str], trains: bool, comma
         return None
     if line.package is not None:
         raise AmeirError(f"--package {line.package} is the part that --cfg job shows; give both.")
-    first = load(config_name, jobs[0])
+    loaded = [load(config_name, job) for job in jobs]
+    first = loaded[0]
+    if repeated is not None and any(config.runs > 1 for config, _ in loaded):
+        body, commands = repeated, True
     if trains and commands and line.multirun:
         raise AmeirError("This command runs several trainings itself: give it without --multirun.")
     if trains:
         check_loggers(first[1], built(first[1], "logger"), run_path(first[0]))
     if trains and line.multirun and first[1].launcher == "ray":
         return run_jobs(body.__module__, planned(config_name, jobs, load))
-    loaded = [first, *(load(config_name, job) for job in jobs[1:])]
     if line.multirun:
         check_in_turn(jobs, [composed for _, composed in loaded], [writes_to(config) for config, _ in loaded])
     if trains:

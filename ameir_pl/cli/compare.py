@@ -235,7 +235,11 @@ def _searched(folder: Path, run: str) -> Iterable[Trained]:
         raise AmeirError(f"runs: {folder} has no numbers of test rows (measure_test=false). Leave the run out, or "
                          "search again without that.")
     took = sum(seconds for part, seconds in metrics["seconds"].items() if part.startswith("stage"))
-    return [Trained(f"{name} ({run})", name if name.startswith("AMEIR") else name.lower(), metrics, row,
+    seconds = {name: took for name in metrics["models"] if name.startswith("AMEIR")}
+    if "search" in metrics:  # by another strategy, which trained the row's model and others
+        name = metrics["model"]
+        seconds[name] = metrics["search"]["seconds"] - metrics["models"][name]["seconds"]
+    return [Trained(f"{name} ({run})", name if name in seconds else name.lower(), metrics, row,
                     result_settings(folder, row, searched=name.startswith("AMEIR")),
-                    search_seconds=took if name.startswith("AMEIR") else 0.0)
+                    search_seconds=seconds.get(name, 0.0))
             for name, row in metrics["models"].items()]

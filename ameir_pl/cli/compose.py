@@ -18,6 +18,7 @@ from ameir_pl.cli.conf_files import SEARCHPATH, conf_folder, groups, named_file,
 from ameir_pl.cli.config import CONFIGS, Config
 from ameir_pl.cli.nodes import check_nodes
 from ameir_pl.cli.overrides import check_overrides, parsed, user_folders
+from ameir_pl.cli.search_keys import check_search_keys
 from ameir_pl.cli.secrets import refuse_secret_settings, refuse_secrets
 from ameir_pl.errors import AmeirError, did_you_mean
 
@@ -92,6 +93,7 @@ def typed_config(name: str, composed: DictConfig) -> tuple[Any, DictConfig]:
         return config, composed
     check_preset(config.dataset.name, config.preset)
     check_values(config)
+    check_search_keys(name, config)
     check_nodes(config)
     if not re.fullmatch(r"[\w.+-]+", config.run) or config.run.startswith("."):
         raise AmeirError(f"Configuration: run={config.run} names a folder under runs/; use letters, digits, "

@@ -155,6 +155,11 @@ class Config:
     stage: Any = "all"
     run: str = "default"
     seed: int = 1
+    runs: Any = 1
+    strategy: str = "ameir"
+    as_long_as: str | None = None
+    seconds: float | None = None
+    trainings: int | None = None
     fairness: str = "split"
     inherit: Any = True
     shared_l2: bool = False

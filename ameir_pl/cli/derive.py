@@ -11,6 +11,7 @@ from ameir_pl.architecture_file import write_architecture
 from ameir_pl.cli.command import command
 from ameir_pl.cli.command_line import named_run
 from ameir_pl.cli.config import Config
+from ameir_pl.cli.search_keys import refuse_step_command
 from ameir_pl.cli.setup import Session, open_session
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import ARCHITECTURE, Bundle, read_bundle, write_bundle
@@ -100,6 +101,7 @@ def derive_bundle(session: Session, config: Config) -> Path:
 @command("search", continues=True)
 def main(config: Config, composed: DictConfig) -> Path:
     """Assemble the finished stages and write the bundle ``model/`` with inherited weights."""
+    refuse_step_command(config, "derive")
     session = open_session(config, composed)
     made_from(session, derived_variant(session, config))  # raises, naming the command, when a stage is missing
     with session:

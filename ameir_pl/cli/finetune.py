@@ -12,6 +12,7 @@ from ameir_pl.cli.command import command
 from ameir_pl.cli.command_line import named_run
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.derive import asked_variant, derived_variant, made_from, run_model, write_result
+from ameir_pl.cli.search_keys import refuse_step_command
 from ameir_pl.cli.setup import Session, open_session
 from ameir_pl.errors import AmeirError
 from ameir_pl.export.bundle import read_bundle, write_bundle
@@ -138,6 +139,7 @@ def _starts(session: Session, config: Config, name: str) -> dict[str, Callable[[
 @command("search", trains=True, continues=True)
 def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     """Finetune the derived bundle, the plainer variants and the reference; write metrics.json and the table."""
+    refuse_step_command(config, "finetune")
     session = open_session(config, composed)
     require_bundle(session, config)
     with session:

@@ -35,6 +35,7 @@ NO_EFFECT: dict[str, str] = {
     "overwrite": "whether results are made again", "debug": "what is shown of an error",
     "detect_anomaly": "it ends a training that has no result",
     "checkpoint": "a training that goes on from a checkpoint ends with the same weights",
+    "runs": "of ameir search: each run is one of a seed, which counts; of ameir compare: runs that are set beside",
     "launcher": "where jobs run", "preparation": "where data are encoded, to the same files",
     "logger": "what else is written of a training", "hydra": "nothing of a run is Hydra's",
     "trainer.accelerator": "the device's name", "trainer.devices": "batches are those of one process",
@@ -42,7 +43,7 @@ NO_EFFECT: dict[str, str] = {
     "trainer.profiler": "it looks on", "trainer.inference_mode": "how gradients are left out of validation",
     "trainer._partial_": "always true",
     **{key: "of ameir compare: it trains with settings of their own" for key in (
-        "models", "seeds", "runs", "tuned", "options", "plot")},
+        "models", "seeds", "tuned", "options", "plot")},
     **{key: "of ameir tune: it trains with settings of their own" for key in (
         "sampler", "trials", "learning_rates", "weight_decays", "dropouts")},
     **{key: "of ameir data generate, which makes raw files" for key in ("rows", "noise", "output")},
@@ -117,7 +118,11 @@ def flat(config: Any, keys: Sequence[str]) -> dict[str, Any]:
 
 def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """Return ``key: there -> asked for`` of all that differs between two :func:`flat` configurations."""
-    return [f"{key}: {there.get(key)} -> {asked.get(key)}" for key in {**there, **asked}
+    def said(of: Mapping[str, Any], key: str) -> Any:
+        known = any(_within(key, counts) for counts in (*RESULT_KEYS, *TRAIN_KEYS))  # missing means missing
+        return of.get(key) if known else of.get(key, _defaults().get(key))
+
+    return [f"{key}: {said(there, key)} -> {said(asked, key)}" for key in {**there, **asked}
             if there.get(key) != asked.get(key)]
 
 

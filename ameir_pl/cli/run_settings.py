@@ -12,6 +12,7 @@ from ameir_pl import ranks
 from ameir_pl.atomic import recover_folder
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.fingerprint import counted, differences, flat, others
+from ameir_pl.cli.search_keys import AMEIR, STRATEGY_KEYS
 from ameir_pl.errors import AmeirError
 from ameir_pl.search.journal import FOLDER as UNFINISHED
 from ameir_pl.search.journal import unfinished
@@ -62,11 +63,16 @@ def check_run_folder(path: Path, config: Config, composed: DictConfig, *, begins
     if not has_results(path):
         return
     saved = saved_config(path)
-    old_name = OmegaConf.select(saved, "dataset.name")
     found = differences(counted(saved, keys), counted(composed, keys))
-    if not found or (config.overwrite and begins and old_name == config.dataset.name):
+    if not found:
         return
-    what = "replace its results with overwrite=true" if begins else "begin it anew with its first command"
+    # Files of one strategy would be left beside those of another.
+    replaceable = (OmegaConf.select(saved, "dataset.name"), OmegaConf.select(saved, "strategy") or AMEIR) == (
+        config.dataset.name, config.strategy)
+    if config.overwrite and begins and replaceable:
+        return
+    what = "delete the folder" if begins and not replaceable else \
+        "replace its results with overwrite=true" if begins else "begin it anew with its first command"
     raise AmeirError(f"{path} has results of other settings: {'; '.join(found)} (there -> asked for). Choose another "
                      f"run=…, repeat its settings, or {what}.")
 
@@ -100,7 +106,8 @@ def result_settings(path: Path, row: Mapping[str, Any], *, searched: bool = Fals
     shown["schedule"] = row.get("schedule", CONSTANT)
     if searched:
         shown["supernets' schedule"] = str(OmegaConf.select(saved, "scheduler._target_")).rpartition(".")[2]
-    return {key: value for key, value in shown.items() if value is not None and not key.endswith("._partial_")}
+    return {key: value for key, value in shown.items()
+            if value is not None and key not in STRATEGY_KEYS and not key.endswith("._partial_")}
 
 
 def saved_config(path: Path) -> Any:

@@ -38,6 +38,8 @@ def load_run_config(name: str, overrides: list[str]) -> tuple[Any, DictConfig]:
         folder = Path(given)
         overrides = _at(folder, overrides)
     composed = raw_config(name, overrides)
+    if composed.get("runs", 1) != 1:
+        raise AmeirError(f"runs={composed.runs} is a setting of `ameir search`, not of this command. Leave it out.")
     config, _ = typed_config(name, composed.copy())
     if folder is None:
         folder = _find(config, overrides)

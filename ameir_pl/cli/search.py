@@ -1,4 +1,5 @@
-"""``ameir search``: one stage and its numbers, or the whole pipeline: stages, derive, finetune."""
+"""``ameir search``: one stage and its numbers, or the whole pipeline: stages, derive, finetune; by another strategy
+(strategy_search.py), or with several seeds (repeats.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +12,10 @@ from ameir_pl.cli.command import command
 from ameir_pl.cli.config import Config
 from ameir_pl.cli.derive import derive_bundle, derived_variant, write_result
 from ameir_pl.cli.finetune import finetune_variants, finished
+from ameir_pl.cli.repeats import search_seeds
+from ameir_pl.cli.search_keys import AMEIR
 from ameir_pl.cli.setup import Session, fill_stages, open_session
+from ameir_pl.cli.strategy_search import search_with_strategy
 from ameir_pl.cli.trainer_keys import Limits
 from ameir_pl.data import AmeirDataModule
 from ameir_pl.models.cost import trainable_parameters
@@ -42,9 +46,16 @@ def show_stage(session: Session, stage: int) -> dict[str, Any]:
     return metrics
 
 
-@command("search", trains=True)
+def several(config: Config, composed: DictConfig, overrides: list[str]) -> dict[str, Any]:
+    """Run the search with several seeds."""
+    return search_seeds(main, config, overrides)
+
+
+@command("search", trains=True, repeated=several)
 def main(config: Config, composed: DictConfig) -> dict[str, Any]:
     """Run what ``stage=`` asks for and show the table; with ``all`` also derive and finetune."""
+    if config.strategy != AMEIR:
+        return search_with_strategy(config, composed)
     stages, stage = stages_to_run(config.dataset.name, fill_stages(config, composed), config.stage), config.stage
     session = open_session(config, composed, "search", stages)
     problem = session.problem

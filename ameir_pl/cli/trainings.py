@@ -1,11 +1,13 @@
-"""The trainings that a command gives ``ameir train``: what fails is noted, what was made anew is not made twice."""
+"""The jobs that a command gives ``ameir train`` or ``ameir search``: what fails is noted, what was made anew is not
+made twice."""
 
 from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ameir_pl import ranks
 from ameir_pl.atomic import telling, write_text
@@ -58,17 +60,34 @@ class Remade:
 
 
 def train_all(jobs: Sequence[list[str]], launcher: str, remade: Remade) -> dict[str, str]:
-    """Train each of ``jobs``, the overrides of ``ameir train`` among which is ``run=``; what is finished is not trained
-    again. Returns the message of each that failed, by its ``run=``; with launcher=ray a failure is raised."""
+    """Train each of ``jobs``, the overrides of ``ameir train``; see :func:`run_all`."""
+    return run_all(train.main, "train", "Training", jobs, launcher, remade)
+
+
+def run_all(main: Callable[[Sequence[str]], Any], config_name: str, what: str, jobs: Sequence[list[str]],
+            launcher: str, remade: Remade) -> dict[str, str]:
+    """Run each of ``jobs``; what is finished is not done again.
+
+    Args:
+        main: of the command.
+        config_name: of its file in conf/.
+        what: a job is called.
+        jobs: the overrides of each, among which is ``run=``.
+        launcher: with ``ray`` they run side by side, and a failure is raised.
+        remade: what was made anew already.
+
+    Returns:
+        The message of each that failed, by its ``run=``.
+    """
     if launcher == "ray":
-        run_jobs(train.__name__, planned("train", jobs))
+        run_jobs(main.__module__, planned(config_name, jobs))
         return {}
     failed = {}
     for number, job in enumerate(jobs, 1):
         run = run_of(job)
-        console().print(f"Training {number} of {len(jobs)}: {run}", markup=False)
+        console().print(f"{what} {number} of {len(jobs)}: {run}", markup=False)
         try:
-            train.main(remade.rest(job))
+            main(remade.rest(job))
             remade.add(job)
         except Exception as error:
             if ranks.world() > 1 and (isinstance(error, NotFinite) or not isinstance(error, AmeirError)):

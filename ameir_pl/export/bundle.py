@@ -31,9 +31,9 @@ class Bundle:
 
     Args:
         model: in eval mode.
-        variant: AMEIR-A, AMEIR-B or AMEIR-C.
-        state: ``derived`` (inherited weights) or ``finetuned``.
-        made_from: digests of the stages it was derived from.
+        variant: name in the tables: AMEIR-A, AMEIR-B, AMEIR-C, or what another strategy or `ameir train` made it as.
+        state: ``derived`` (inherited weights), ``finetuned``, or ``trained`` (alone, from scratch).
+        made_from: digests of the stages it was derived from, or of the architecture that was trained.
         temperature: queries and items are compared by their cosine over this; None: by their product.
     """
 

@@ -190,7 +190,7 @@ def notes(lines: Sequence[Line], metrics: Mapping[str, Any]) -> list[str]:
     found.append("Parameters are those beside the embedding matrix: weights of the first order, vectors of users and "
                  "tables of crosses among them. Seconds are those of training with the validation after each epoch, "
                  "samples/s the training rows over those without it.")
-    found += [f"{line.model} was finetuned in these seconds; its search took {line.search_seconds:,.0f} before."
+    found += [f"{line.model} was trained in these seconds; its search took another {line.search_seconds:,.0f}."
               for line in lines if line.search_seconds]
     if len({line.seeds for line in lines}) > 1:
         found.append("Seeds are not the same: " + "; ".join(f"{line.model} {', '.join(map(str, line.seeds))}"

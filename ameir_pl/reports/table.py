@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ CHOSEN = " *"
 
 def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, Any]],
                    seconds: dict[str, float], planted: dict[str, Any] | None = None, model: str | None = None,
-                   choice: dict[str, Any] | None = None) -> dict[str, Any]:
+                   choice: dict[str, Any] | None = None, search: dict[str, Any] | None = None) -> dict[str, Any]:
     """Merge results into the run's ``metrics.json`` and return all of it; models not named stay as they were.
 
     Args:
@@ -37,6 +38,7 @@ def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, 
         planted: where the data were generated (:func:`~ameir_pl.reports.planted.against_truth`).
         model: the row of a search that is the run's model; None: as it was.
         choice: how it was chosen (:class:`~ameir_pl.search.choosing.Choice`).
+        search: of another strategy than AMEIR's steps, what it did and what it is compared with; None: as it was.
     """
     path = problem.folder.path / METRICS
     known = read_metrics(path) if path.exists() else {}
@@ -47,7 +49,7 @@ def update_metrics(problem: Problem, protocol: str, models: dict[str, dict[str, 
         "seconds": {**known.get("seconds", {}), **{k: round(v, 2) for k, v in seconds.items()}},
         "versions": {"ameir_pl": __version__, "torch": version("torch"),
                      "pytorch_lightning": version("pytorch-lightning"), "python": platform.python_version()}}
-    for key, value in (("model", model), ("choice", choice)):
+    for key, value in (("model", model), ("choice", choice), ("search", search)):
         if value or key in known:
             metrics[key] = value or known[key]
     metrics |= reference(problem.data)
@@ -83,9 +85,11 @@ def show(metrics: dict[str, Any], written: list[Path]) -> None:
     columns = [(split, name) for split, names in splits.items() for name in names]
     header = ["model", *(f"{split.replace('_', ' ')}\n{LABELS.get(name, name.upper())}" for split, name in columns),
               "params", "embed-\nding", "seconds"]
+    compared = metrics.get("search", {}).get("compared")
+    beside = {} if compared is None else {f"{compared['model']} of {compared['run']}": compared["row"]}
     rows = [[model + (CHOSEN if model == metrics.get("model") else ""),
              *(_cell(metrics, row, split, name) for split, name in columns), f"{row['params']:,}",
-             f"{row['embedding_params']:,}", f"{row['seconds']:.1f}"] for model, row in models.items()]
+             f"{row['embedding_params']:,}", f"{row['seconds']:.1f}"] for model, row in {**models, **beside}.items()]
     below = [_below(name, values, columns) for name, values in reference_rows(metrics).items()]
     print_fitting(out, header, [*rows, *below], groups=[*map(len, splits.values()), 3], sections=[len(rows) - 1],
                   title=f"{metrics['dataset']}, seed {metrics['seed']}, {metrics['protocol']}")
@@ -94,6 +98,8 @@ def show(metrics: dict[str, Any], written: list[Path]) -> None:
     out.print(f"Seconds: {parts}; together {total:.0f}.")
     if metrics.get("model") in models:
         out.print(f"{CHOSEN.strip()} The run's model: {metrics['choice']['why']}", markup=False)
+    for line in search_lines(metrics):
+        out.print(line, markup=False)
     for warning in metrics.get("warnings", ()):
         out.print(f"Warning: {warning}", markup=False)
     for line in chance_notes(metrics):
@@ -102,6 +108,28 @@ def show(metrics: dict[str, Any], written: list[Path]) -> None:
         out.print(line, markup=False)
     for path in written:
         out.print(f"Wrote {path}", markup=False)
+
+
+def search_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """Return what to say of a search by another strategy than AMEIR's steps: its trainings, and how its model compares
+    with that of another run."""
+    search = metrics.get("search")
+    if search is None:
+        return []
+    failed = f", {search['failed']} of them failed" if search["failed"] else ""
+    lines = [f"strategy={search['strategy']} trained {search['trainings']} architectures in {search['seconds']:.0f} s"
+             f"{failed}."]
+    compared = search.get("compared")
+    if compared is None:
+        return lines
+    metric = LABELS.get(compared["metric"], compared["metric"].upper())
+    lines.append(f"run={compared['run']} took {compared['seconds']:.0f} s. {search['strategy']} minus its "
+                 f"{compared['model']}: {compared['rows']} {metric} {compared['difference']:+.4f} ± "
+                 f"{compared['error']:.4f} (standard error of the paired difference).")
+    if compared["settings"]:
+        lines.append(f"Warning: the two runs have other settings, too: {'; '.join(compared['settings'])} (there -> "
+                     "here).")
+    return lines
 
 
 def with_errors(row: dict[str, Any], rows: dict[str, int], clicks: dict[str, int]) -> dict[str, Any]:

@@ -243,6 +243,11 @@ class Journal:
         digest = hashlib.sha256("\n".join(map(str, (self.identity, name, *identity))).encode()).hexdigest()[:16]
         return Phase(self, self.path / name.replace("/", "."), digest)
 
+    def forget(self, name: str) -> None:
+        """Drop a phase whose weights nobody needs any more."""
+        if writes():
+            shutil.rmtree(self.path / name.replace("/", "."), ignore_errors=True)
+
     @property
     def spent(self) -> float:
         """Seconds of the stage under way, those of interrupted commands among them."""

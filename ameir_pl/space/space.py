@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
+from math import comb
 from random import Random
 
 from ameir_pl.errors import AmeirError, did_you_mean
@@ -67,6 +68,28 @@ class InteractionSpace:
         parents = [tuple(k) for k in kept] or [(f,) for f in self.fields]
         children = [(*p, f) for p in parents for f in self.fields if f not in p]
         return canonical_interactions([*(p for p in parents if len(p) > 1), *children])
+
+    def size(self, highest_order: int) -> int:
+        """Return the number of interactions of at most ``highest_order`` fields."""
+        return sum(comb(len(self.fields), order) for order in self._orders(highest_order))
+
+    def sets(self, count: int, highest_order: int) -> int:
+        """Return the number of sets of ``count`` distinct interactions of at most ``highest_order`` fields."""
+        return comb(self.size(highest_order), count)
+
+    def sample(self, count: int, highest_order: int, rng: Random) -> tuple[Interaction, ...]:
+        """Draw a set of ``count`` distinct interactions, uniformly over all such sets. There must be as many."""
+        orders = self._orders(highest_order)
+        weights = [comb(len(self.fields), order) for order in orders]
+        drawn: set[Interaction] = set()
+        while len(drawn) < count:
+            place = rng.randrange(sum(weights))
+            order = next(o for i, o in enumerate(orders) if place < sum(weights[:i + 1]))
+            drawn.add(tuple(sorted(rng.sample(self.fields, order))))
+        return canonical_interactions(drawn)
+
+    def _orders(self, highest_order: int) -> range:
+        return range(2, min(highest_order, len(self.fields)) + 1)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def test_models_and_seeds(finished: Tiny, copied: Tiny, monkeypatch: pytest.Monk
     assert {f.name for f in folder.iterdir()} == {"comparison.json", "comparison.md", "quality_cost.html"}
     assert unsealed(json.loads((folder / "comparison.json").read_text())) == result
     text = (folder / "comparison.md").read_text()
-    assert "AMEIR-C (default) was finetuned in these seconds; its search took" in text
+    assert "AMEIR-C (default) was trained in these seconds; its search took" in text
     assert "DNN (default) was finetuned" not in text, "no search found it"
     # What ran, not what the configuration has for supernets.
     assert "schedule=constant" in text and "scheduler=" not in text
