@@ -93,7 +93,7 @@ def run_trials(problem: Problem, name: str, strategy: Strategy, limit: Limit) ->
         console().print(f"{name} {trial.number}: {architecture.digest()}, {what}; {total_seconds(trials):.0f} s so far",
                         markup=False)
     if limit.seconds is not None and total_seconds(trials) > limit.seconds:
-        console().print(f"{total_seconds(trials):.0f} s instead of {limit.seconds:.0f}: the last training began in "
+        console().print(f"{total_seconds(trials):.1f} s instead of {limit.seconds:.1f}: the last training began in "
                         "time and was finished.")
     return trials
 

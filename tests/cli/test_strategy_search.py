@@ -117,22 +117,27 @@ def test_commands_of_the_steps_refuse_it(own: Tiny, command: Any) -> None:
     assert contents(own.folder("random")) == before
 
 
-@pytest.mark.parametrize("after", [2, 3])
+def power_out(*_: Any, **__: Any) -> None:
+    raise ValueError("the power went out")
+
+
+@pytest.mark.parametrize("after", [2, 4])
 def test_an_interrupted_one_goes_on(drawn: Tiny, tiny: Tiny, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The baseline is the first training, so that one or two trials are finished."""
+    """The baseline is the first training, so that one trial is finished; or all of them, and the choice is not."""
     fit, seen = LightningEngine.fit, []
 
     def some(self: LightningEngine, *rest: Any, **named: Any) -> Any:
         seen.append(named["phase"])
         if len(seen) > after:
-            raise ValueError("the power went out")
+            power_out()
         return fit(self, *rest, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(LightningEngine, "fit", some)
+        patch.setattr("ameir_pl.search.trials.choose", power_out)
         with pytest.raises(ValueError, match="the power went out"):
             search.main(tiny(*RANDOM, "trainings=3"))
-    assert seen[-1] == f"random/{after}"
+    assert "random/2" in seen and ("random/3" in seen) == (after == 4)
     losses = (tiny.folder("random") / "metrics.csv").read_text()
     search.main(tiny(*RANDOM, "trainings=3"))
     folder, whole = tiny.folder("random"), drawn.folder("random")
@@ -169,6 +174,12 @@ def test_runs_that_cannot_be_compared_with(copied: Tiny, beauty: Tiny) -> None:
         search.main(copied(*RANDOM, "as_long_as=random"))
     with pytest.raises(AmeirError, match=r"as_long_as=default: .*beauty.* does not exist. \S+ is of another dataset"):
         search.main(beauty.at(copied.runs)(*RANDOM, "as_long_as=default"))
+    config = copied.folder() / "config.yaml"
+    text = config.read_text()
+    config.write_text(re.sub(r"(data_fingerprint: ).*", r"\1of-other-files", text))
+    with pytest.raises(AmeirError, match="as_long_as=default: .* is of other data .fingerprint of-other-files, here"):
+        search.main(copied(*RANDOM, "as_long_as=default"))
+    config.write_text(text)
     (copied.folder() / "metrics.json").unlink()
     with pytest.raises(AmeirError, match="as_long_as=default: .* is not finished"):
         search.main(copied(*RANDOM, "as_long_as=default"))
