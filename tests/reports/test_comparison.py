@@ -84,7 +84,7 @@ def test_settings_are_said_once_and_what_differs_by_model() -> None:
 def test_other_seeds_and_searches_are_said() -> None:
     found = dataclasses.replace(trained("AMEIR-C", 2, 0.8), search_seconds=1234.0)
     said = " ".join(notes(compare([trained("dnn", 1, 0.7), found]), found.metrics))
-    assert "Seeds are not the same: AMEIR-C 2; dnn 1." in said and "its search took 1,234 before" in said
+    assert "Seeds are not the same: AMEIR-C 2; dnn 1." in said and "its search took another 1,234" in said
 
 
 def test_the_paper_s_numbers_stand_beside_ours_but_not_beside_generated_data() -> None:
